@@ -1,0 +1,185 @@
+package v1alpha1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// AppSource is what an App should run, and where. It is one value, changed as one, by one writer: the Fleet that made
+// the App, or the person who wrote it by hand.
+type AppSource struct {
+	// revision is the full hash of the commit to render.
+	// +kubebuilder:validation:Pattern=`^([0-9a-f]{40}|[0-9a-f]{64})$`
+	Revision string `json:"revision"`
+	// path of the folder to render.
+	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule="!self.startsWith('/') && !self.split('/').exists(p, p == '..')",message="source.path must be a path within the repository"
+	Path string `json:"path"`
+	// cluster is the name of a Cluster of this namespace.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Cluster string `json:"cluster"`
+	// namespace that objects without one go to.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Namespace string `json:"namespace"`
+}
+
+// Removal says how far the end of an App has come.
+// +kubebuilder:validation:Enum=Pending;Approved
+type Removal string
+
+// The steps of a removal.
+const (
+	// RemovalPending: the folder is gone. The App wants nothing any more, so others may take its objects over, but
+	// nothing is deleted.
+	RemovalPending Removal = "Pending"
+	// RemovalApproved: what is left of the App's objects is deleted, and then the App.
+	RemovalApproved Removal = "Approved"
+)
+
+// AppSpec says what one service should run in one environment.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.service) == has(self.environment)",message="an App made by a Fleet has both service and environment; one written by hand has neither and names a serviceAccountName"
+// +kubebuilder:validation:XValidation:rule="has(self.service) || (has(self.serviceAccountName) && self.serviceAccountName != '')",message="an App written by hand must name a serviceAccountName: the service account of its own namespace that it deploys as"
+type AppSpec struct {
+	// fleet is the name of the Fleet of this namespace whose repository holds the App's files.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Fleet string `json:"fleet"`
+	// service that this App is of. Set by the Fleet.
+	// +optional
+	Service string `json:"service,omitempty"`
+	// environment that this App is in. Set by the Fleet.
+	// +optional
+	Environment string `json:"environment,omitempty"`
+	// source is what to run, and where.
+	Source AppSource `json:"source"`
+	// serviceAccountName is the service account that Sengu acts as when it applies this App.
+	// +kubebuilder:validation:MaxLength=253
+	// +optional
+	ServiceAccountName string `json:"serviceAccountName,omitempty"`
+	// selfHeal undoes drift at once. If false, drift is shown and left.
+	// +kubebuilder:default=true
+	// +optional
+	SelfHeal *bool `json:"selfHeal,omitempty"`
+	// removal is set by the Fleet when the service's folder is gone at source.revision. Without it, a folder that is
+	// missing is an error and nothing is deleted.
+	// +optional
+	Removal Removal `json:"removal,omitempty"`
+	// suspend stops every write of this App.
+	// +optional
+	Suspend bool `json:"suspend,omitempty"`
+}
+
+// InventoryEntry is one object that an App has applied.
+type InventoryEntry struct {
+	// id of the object: group/Kind/namespace/name.
+	ID string `json:"id"`
+	// version of the API that the object was applied in.
+	V string `json:"v"`
+	// uid of the object.
+	UID string `json:"uid,omitempty"`
+	// desired is the keyed hash of what was sent.
+	Desired string `json:"desired,omitempty"`
+	// baseline is the keyed hash of what Sengu owns of the answer. A live object with another hash has drifted.
+	Baseline string `json:"baseline,omitempty"`
+	// wave in which the object is applied.
+	// +optional
+	Wave int32 `json:"wave,omitempty"`
+	// health of the object when it is not Healthy.
+	// +optional
+	Health HealthStatus `json:"health,omitempty"`
+}
+
+// Drift is a field that is not as Git says.
+type Drift struct {
+	// id of the object: group/Kind/namespace/name.
+	ID string `json:"id"`
+	// fields that differ, as paths. Values are never shown.
+	// +optional
+	Fields []string `json:"fields,omitempty"`
+	// manager that changed them, as the API server recorded it.
+	// +optional
+	Manager string `json:"manager,omitempty"`
+}
+
+// AppStatus is what an App is.
+type AppStatus struct {
+	// observedGeneration is the generation of the spec that this status is about.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// conditions: Ready, Rendered, and where they apply Sandboxed and HooksSkipped.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// revision whose objects have all been applied.
+	// +optional
+	Revision string `json:"revision,omitempty"`
+	// sync says whether what runs is what Git says.
+	// +optional
+	Sync SyncStatus `json:"sync,omitempty"`
+	// health says whether what runs does its work.
+	// +optional
+	Health HealthStatus `json:"health,omitempty"`
+	// why the App is not synced and healthy.
+	// +optional
+	Why *Why `json:"why,omitempty"`
+	// lastSynced is when the revision was last applied.
+	// +optional
+	LastSynced *metav1.Time `json:"lastSynced,omitempty"`
+	// inputs are the paths that the last render read, or found absent.
+	// +optional
+	// +listType=atomic
+	Inputs []string `json:"inputs,omitempty"`
+	// inputsDigest is the digest of what was read there. A revision with the same digest renders the same.
+	// +optional
+	InputsDigest string `json:"inputsDigest,omitempty"`
+	// renderer is the version of what rendered the objects.
+	// +optional
+	Renderer string `json:"renderer,omitempty"`
+	// inventory lists the objects that the App has applied.
+	// +optional
+	// +listType=atomic
+	Inventory []InventoryEntry `json:"inventory,omitempty"`
+	// drift lists objects that are not as Git says, at most twenty.
+	// +optional
+	// +listType=atomic
+	Drift []Drift `json:"drift,omitempty"`
+	// pendingRemoval is a deletion that waits for a person.
+	// +optional
+	PendingRemoval *PendingRemoval `json:"pendingRemoval,omitempty"`
+	// handledSync is the value of the annotation sengu.dev/sync that was last acted on.
+	// +optional
+	HandledSync string `json:"handledSync,omitempty"`
+}
+
+// App is one service in one environment: what it should be, what it is, and why they differ. Fleets make Apps;
+// deleting one leaves everything that it applied running.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:categories=sengu
+// +kubebuilder:selectablefield:JSONPath=`.spec.fleet`
+// +kubebuilder:printcolumn:name="Service",type=string,JSONPath=`.spec.service`
+// +kubebuilder:printcolumn:name="Environment",type=string,JSONPath=`.spec.environment`
+// +kubebuilder:printcolumn:name="Revision",type=string,JSONPath=`.status.revision`
+// +kubebuilder:printcolumn:name="Sync",type=string,JSONPath=`.status.sync`
+// +kubebuilder:printcolumn:name="Health",type=string,JSONPath=`.status.health`
+// +kubebuilder:printcolumn:name="Why",type=string,JSONPath=`.status.why.message`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+type App struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	Spec AppSpec `json:"spec"`
+	// +optional
+	Status AppStatus `json:"status,omitempty"`
+}
+
+// AppList is a list of Apps.
+//
+// +kubebuilder:object:root=true
+type AppList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []App `json:"items"`
+}

@@ -1,0 +1,198 @@
+package v1alpha1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// GitSource says where a repository is and how to read it.
+type GitSource struct {
+	// url of the repository: https://, ssh:// or git@host:path. http:// and file:// are for tests and local planes.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=2048
+	// +kubebuilder:validation:XValidation:rule="self.matches('^(https?|ssh|file)://') || self.matches('^[A-Za-z0-9_.-]+@[A-Za-z0-9.-]+:')",message="git.url must begin with https://, ssh://, http:// or file://, or be of the form git@host:path"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^https?://[^/]*@')",message="git.url must not carry a user or a password: put them into the Secret that git.secretRef names"
+	URL string `json:"url"`
+
+	// branch that the fleet follows.
+	// +kubebuilder:default=main
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=255
+	// +kubebuilder:validation:XValidation:rule="!self.startsWith('-') && !self.contains('..')",message="git.branch must be the name of a branch"
+	// +optional
+	Branch string `json:"branch,omitempty"`
+
+	// secretRef names a Secret of this namespace with what the remote asks for: "token", or "username" and
+	// "password"; or "identity" (an ssh private key) and "known_hosts"; or "githubAppID",
+	// "githubAppInstallationID" and "githubAppPrivateKey".
+	// +optional
+	SecretRef *SecretReference `json:"secretRef,omitempty"`
+
+	// webhookSecretRef names a Secret of this namespace whose key "secret" signs the webhooks of this repository.
+	// Without it, webhooks for the repository are refused and only polling notices commits.
+	// +optional
+	WebhookSecretRef *SecretReference `json:"webhookSecretRef,omitempty"`
+
+	// interval between two polls of the remote. A webhook makes it instant.
+	// +kubebuilder:default="1m"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('5s')",message="git.interval must be at least 5s"
+	// +optional
+	Interval metav1.Duration `json:"interval,omitempty"`
+}
+
+// Environment is one place where the services of a fleet run.
+type Environment struct {
+	// name of the environment, as the layout spells it.
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$`
+	Name string `json:"name"`
+
+	// cluster is the name of a Cluster of this namespace.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Cluster string `json:"cluster"`
+
+	// namespace that objects without one go to. {service} and {environment} are replaced.
+	// +kubebuilder:default="{service}"
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +optional
+	Namespace string `json:"namespace,omitempty"`
+
+	// after names the environments that come before this one.
+	// +kubebuilder:validation:MaxItems=32
+	// +listType=set
+	// +optional
+	After []string `json:"after,omitempty"`
+}
+
+// Remotes lists what a render may fetch from outside the repository. Nothing, unless it is named here.
+type Remotes struct {
+	// charts are the prefixes of the Helm repositories that may be read, such as https://charts.example.com/ or
+	// oci://registry.example.com/charts/.
+	// +kubebuilder:validation:MaxItems=100
+	// +listType=set
+	// +optional
+	Charts []string `json:"charts,omitempty"`
+
+	// bases are the prefixes of Git repositories that a kustomization may take as remote bases.
+	// +kubebuilder:validation:MaxItems=100
+	// +listType=set
+	// +optional
+	Bases []string `json:"bases,omitempty"`
+
+	// submodules are the prefixes of Git repositories that may be submodules. One on the same host as the fleet's
+	// repository needs no entry.
+	// +kubebuilder:validation:MaxItems=100
+	// +listType=set
+	// +optional
+	Submodules []string `json:"submodules,omitempty"`
+}
+
+// FleetSpec says where the repository is, how it is laid out, and the order of its environments.
+//
+// +kubebuilder:validation:XValidation:rule="self.layout.contains('{service}')",message="layout must contain {service}: the folder of one service, as in apps/{service}/overlays/{environment}"
+// +kubebuilder:validation:XValidation:rule="self.layout.contains('{environment}')",message="layout must contain {environment}: the folder of one environment, as in apps/{service}/overlays/{environment}"
+// +kubebuilder:validation:XValidation:rule="self.environments.all(e, !has(e.after) || e.after.all(a, self.environments.exists(o, o.name == a)))",messageExpression="'environments: ' + self.environments.filter(e, has(e.after) && e.after.exists(a, !self.environments.exists(o, o.name == a))).map(e, e.name + ' is after ' + e.after.filter(a, !self.environments.exists(o, o.name == a)).join(', ')).join('; ') + ', which is not an environment of this fleet (it has ' + self.environments.map(e, e.name).join(', ') + ')'"
+// +kubebuilder:validation:XValidation:rule="self.environments.map(e, e.name).all(n, self.environments.filter(e, e.name == n).all(e, !has(e.after) || e.after.all(a, !self.environments.exists(o, o.name == a) || self.environments.map(x, x.name).indexOf(a) < self.environments.map(x, x.name).indexOf(n))))",messageExpression="'environments: list every environment below those that it is after, which also rules out a cycle: ' + self.environments.filter(e, has(e.after) && e.after.exists(a, self.environments.map(x, x.name).indexOf(a) >= self.environments.map(x, x.name).indexOf(e.name))).map(e, e.name + ' is after ' + e.after.filter(a, self.environments.map(x, x.name).indexOf(a) >= self.environments.map(x, x.name).indexOf(e.name)).join(', ')).join('; ')"
+type FleetSpec struct {
+	// git is the repository that holds the manifests.
+	Git GitSource `json:"git"`
+
+	// layout is the path of the folder that holds one service in one environment. It contains {service} and
+	// {environment} once each, each as a whole path element or part of one.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule="!self.startsWith('/') && !self.endsWith('/') && !self.split('/').exists(p, p == '' || p == '.' || p == '..')",message="layout must be a path within the repository, without a leading or trailing slash and without . or .."
+	// +kubebuilder:validation:XValidation:rule="self.split('{service}').size() <= 2 && self.split('{environment}').size() <= 2",message="layout may contain {service} and {environment} once each"
+	Layout string `json:"layout"`
+
+	// environments, each listed below those that it is after.
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=50
+	// +listType=map
+	// +listMapKey=name
+	Environments []Environment `json:"environments"`
+
+	// selfHeal undoes drift at once. If false, drift is shown and left.
+	// +kubebuilder:default=true
+	// +optional
+	SelfHeal *bool `json:"selfHeal,omitempty"`
+
+	// serviceAccountName is a service account of each App's target namespace that Sengu acts as when it applies.
+	// Without it, Sengu acts with the rights of the Cluster's own credentials.
+	// +kubebuilder:validation:MaxLength=253
+	// +optional
+	ServiceAccountName string `json:"serviceAccountName,omitempty"`
+
+	// remotes lists what may be fetched from outside the repository.
+	// +optional
+	Remotes Remotes `json:"remotes,omitempty"`
+
+	// suspend stops the fleet: no commit moves any App. Drift is still undone.
+	// +optional
+	Suspend bool `json:"suspend,omitempty"`
+}
+
+// FleetStatus is what Sengu has found in the repository.
+type FleetStatus struct {
+	// observedGeneration is the generation of the spec that this status is about.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// conditions: Ready, Fetched.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// revision of the branch that the Apps have last been compared with.
+	// +optional
+	Revision string `json:"revision,omitempty"`
+	// services found in the repository.
+	// +optional
+	Services int32 `json:"services,omitempty"`
+	// apps of this fleet.
+	// +optional
+	Apps int32 `json:"apps,omitempty"`
+	// pendingRemoval is what disappeared from the repository and waits, with the token that confirms it.
+	// +optional
+	PendingRemoval *PendingRemoval `json:"pendingRemoval,omitempty"`
+	// why the fleet is not ready.
+	// +optional
+	Why *Why `json:"why,omitempty"`
+}
+
+// PendingRemoval is a deletion that waits for a person.
+type PendingRemoval struct {
+	// count of what would be deleted.
+	Count int32 `json:"count"`
+	// examples of what would be deleted, at most ten.
+	// +optional
+	Examples []string `json:"examples,omitempty"`
+	// token confirms exactly this deletion, as the value of the annotation sengu.dev/confirm.
+	Token string `json:"token"`
+}
+
+// Fleet is one Git repository laid out as services and environments.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:categories=sengu
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Revision",type=string,JSONPath=`.status.revision`
+// +kubebuilder:printcolumn:name="Services",type=integer,JSONPath=`.status.services`
+// +kubebuilder:printcolumn:name="Apps",type=integer,JSONPath=`.status.apps`
+// +kubebuilder:printcolumn:name="Why",type=string,JSONPath=`.status.why.message`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+type Fleet struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	Spec FleetSpec `json:"spec"`
+	// +optional
+	Status FleetStatus `json:"status,omitempty"`
+}
+
+// FleetList is a list of Fleets.
+//
+// +kubebuilder:object:root=true
+type FleetList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []Fleet `json:"items"`
+}

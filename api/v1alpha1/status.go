@@ -1,0 +1,61 @@
+package v1alpha1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// Condition types. Ready is on every kind and sums the others up.
+const (
+	// ConditionReady says whether the object does what its spec asks.
+	ConditionReady = "Ready"
+	// ConditionReachable says, on a Cluster, whether its API server answers.
+	ConditionReachable = "Reachable"
+	// ConditionIdentified says, on a Cluster, whether it is still the cluster that it was first seen to be.
+	ConditionIdentified = "Identified"
+	// ConditionFetched says, on a Fleet, whether its Git repository could be read at the last try.
+	ConditionFetched = "Fetched"
+	// ConditionRendered says, on an App, whether its files could be turned into objects.
+	ConditionRendered = "Rendered"
+	// ConditionSandboxed says, on an App, whether every layer of the render sandbox was in force.
+	ConditionSandboxed = "Sandboxed"
+	// ConditionHooksSkipped says, on an App, that its chart has hooks that Sengu does not run, and names them.
+	ConditionHooksSkipped = "HooksSkipped"
+)
+
+// SyncStatus says whether what runs is what Git says.
+// +kubebuilder:validation:Enum=Synced;OutOfSync;Unknown
+type SyncStatus string
+
+// The states of sync.
+const (
+	Synced      SyncStatus = "Synced"
+	OutOfSync   SyncStatus = "OutOfSync"
+	SyncUnknown SyncStatus = "Unknown"
+)
+
+// HealthStatus says whether what runs does its work.
+// +kubebuilder:validation:Enum=Healthy;Progressing;Degraded;Suspended;Missing;Unknown
+type HealthStatus string
+
+// The states of health.
+const (
+	Healthy       HealthStatus = "Healthy"
+	Progressing   HealthStatus = "Progressing"
+	Degraded      HealthStatus = "Degraded"
+	Suspended     HealthStatus = "Suspended"
+	Missing       HealthStatus = "Missing"
+	HealthUnknown HealthStatus = "Unknown"
+)
+
+// Why is one sentence that says what an object that is not done waits for, and who or what can move it.
+type Why struct {
+	// message is the sentence. It carries no times, so that it does not change while nothing changes.
+	Message string `json:"message"`
+	// since is when this began to be the reason.
+	Since metav1.Time `json:"since"`
+}
+
+// SecretReference names a Secret in the namespace of the object that refers to it.
+type SecretReference struct {
+	// name of the Secret.
+	// +kubebuilder:validation:MinLength=1
+	Name string `json:"name"`
+}
