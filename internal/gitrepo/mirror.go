@@ -1,0 +1,107 @@
+package gitrepo
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+)
+
+// Repository is the mirror of one remote. It is safe for concurrent use: fetches of one repository follow one another,
+// and reading goes on meanwhile.
+type Repository struct {
+	store   *Store
+	remote  remote
+	dir     string
+	readers *readers
+
+	fetching    chan struct{} // holds one token while a fetch runs
+	maintaining sync.Mutex
+	damaged     atomic.Bool // set by a reader, cleared when the mirror has been made anew
+
+	mu    sync.Mutex
+	auth  Auth // of the last fetch that succeeded, for submodules of the same host
+	wire  *wire
+	moved string // where the remote redirects to on the same host
+}
+
+// URL is the URL that the repository was opened with.
+func (r *Repository) URL() string { return r.remote.raw }
+
+// Dir is the folder of the bare mirror; it exists after the first fetch.
+func (r *Repository) Dir() string { return r.dir }
+
+// exists says whether the mirror has been made and its bones are whole.
+func (r *Repository) exists() bool { return wholeMirror(r.dir) }
+
+func wholeMirror(dir string) bool {
+	for _, f := range []string{"HEAD", "config"} {
+		if info, err := os.Stat(filepath.Join(dir, f)); err != nil || info.Size() == 0 {
+			return false
+		}
+	}
+	for _, d := range []string{"objects", "refs"} {
+		if info, err := os.Stat(filepath.Join(dir, d)); err != nil || !info.IsDir() {
+			return false
+		}
+	}
+	return true
+}
+
+// create makes an empty bare repository beside the mirrors and returns its folder; it is renamed into place when it is
+// worth having.
+func (s *Store) create(ctx context.Context) (string, error) {
+	dir, err := os.MkdirTemp(filepath.Join(s.dir, "tmp"), "mirror-")
+	if err != nil {
+		return "", fmt.Errorf("make mirror: %w", err)
+	}
+	_, err = s.git(ctx, run{dir: dir, args: []string{"init", "--quiet", "--bare", "--template=", "--initial-branch=none", "."}})
+	if err != nil {
+		_ = os.RemoveAll(dir)
+		return "", fmt.Errorf("make mirror: %w", err)
+	}
+	return dir, nil
+}
+
+// ensure makes the mirror when there is none.
+func (r *Repository) ensure(ctx context.Context) error {
+	if r.exists() {
+		return nil
+	}
+	if _, err := os.Stat(r.dir); err == nil {
+		return ErrCorrupt
+	}
+	dir, err := r.store.create(ctx)
+	if err != nil {
+		return err
+	}
+	if err := os.Rename(dir, r.dir); err != nil {
+		return fmt.Errorf("make mirror: %w", err)
+	}
+	return nil
+}
+
+// sweepMirror removes the locks and half-received packs of a killed git.
+func sweepMirror(dir string) {
+	_ = filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return nil
+		}
+		name := d.Name()
+		if d.IsDir() {
+			// Loose objects have no locks, and there may be many of them.
+			if len(name) == 2 && filepath.Base(filepath.Dir(p)) == "objects" {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if strings.HasSuffix(name, ".lock") || strings.HasPrefix(name, "tmp_") || strings.HasPrefix(name, ".tmp-") {
+			_ = os.Remove(p)
+		}
+		return nil
+	})
+}
