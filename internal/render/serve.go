@@ -1,0 +1,238 @@
+package render
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"strings"
+
+	"github.com/sengu-dev/sengu/internal/render/wire"
+)
+
+const (
+	treeFiles = 64        // a folder of at most so many files …
+	treeBytes = 256 << 10 // … and bytes is sent as a whole
+)
+
+// server answers the questions of one job. It is the only way of a worker to the files, and it records every answer,
+// so that a worker cannot hide what it read.
+type server struct {
+	src       *Recorder
+	fileLimit int64
+	readLimit int64 // bytes left that the job may read
+	fetch     func(ctx context.Context, payload []byte) (data []byte, sentence string, err error)
+}
+
+// refusal tells whether err is a decision of the source about one path, and not trouble with reading. Sources are
+// known here by their words only: os.Root says "escapes", a Git source names the symbolic link or the size.
+func refusal(err error) bool {
+	if errors.Is(err, fs.ErrPermission) {
+		return true
+	}
+	s := err.Error()
+	for _, words := range []string{"symbolic link", "escapes", "are not read"} {
+		if strings.Contains(s, words) {
+			return true
+		}
+	}
+	return false
+}
+
+// refuse returns the Reply for a path that the source refuses.
+func refuse(name string, err error) []byte {
+	s := err.Error()
+	if strings.Contains(s, "escapes") {
+		return refused("%s is a symbolic link that leads out of the repository: commit the file itself", name)
+	}
+	return refused("%s cannot be used: %s", name, s)
+}
+
+// answer returns the payload of the Reply to one question. An error means that the source failed, not the job.
+func (s *server) answer(ctx context.Context, k wire.Kind, payload []byte) ([]byte, error) {
+	if k == wire.Fetch {
+		return s.answerFetch(ctx, payload)
+	}
+	name := wire.NewReader(payload).String()
+	if !fs.ValidPath(name) {
+		return refused("%q leads out of the repository: name files and folders within it", name), nil
+	}
+	if k == wire.List {
+		return s.list(name)
+	}
+	return s.open(name)
+}
+
+func (s *server) answerFetch(ctx context.Context, payload []byte) ([]byte, error) {
+	data, sentence, err := s.fetch(ctx, payload)
+	if err != nil {
+		return nil, err
+	}
+	if sentence != "" {
+		return refused("%s", sentence), nil
+	}
+	return append([]byte{byte(wire.File)}, withLength(data)...), nil
+}
+
+func withLength(data []byte) []byte {
+	var b wire.Buffer
+	b.Data(data)
+	return b.Bytes()
+}
+
+func refused(format string, args ...any) []byte {
+	var b wire.Buffer
+	b.String(fmt.Sprintf(format, args...))
+	return append([]byte{byte(wire.Refused)}, b.Bytes()...)
+}
+
+func (s *server) open(name string) ([]byte, error) {
+	info, err := fs.Stat(s.src.src, name)
+	switch {
+	case err != nil && absent(err):
+		s.src.saw(name)
+		return []byte{byte(wire.Absent)}, nil
+	case err != nil && refusal(err):
+		s.src.saw(name)
+		return refuse(name, err), nil
+	case err != nil:
+		return nil, fmt.Errorf("read %s: %w", name, err)
+	case info.IsDir():
+		return s.openDir(name)
+	case !info.Mode().IsRegular():
+		return refused("%s is no regular file", name), nil
+	}
+	s.src.saw(name)
+	if info.Size() > s.fileLimit {
+		return refused("%s has %d MiB and a file to render may have %d MiB: keep what is not a manifest out of the rendered folders", name, info.Size()>>20, s.fileLimit>>20), nil
+	}
+	if s.readLimit -= info.Size(); s.readLimit < 0 {
+		return refused("%s is one file too many: a render may read no more in total, so split the folder into several Apps", name), nil
+	}
+	data, err := fs.ReadFile(s.src.src, name)
+	if err != nil {
+		if refusal(err) {
+			return refuse(name, err), nil
+		}
+		return nil, fmt.Errorf("read %s: %w", name, err)
+	}
+	return append([]byte{byte(wire.File)}, withLength(data)...), nil
+}
+
+func (s *server) openDir(name string) ([]byte, error) {
+	entries, ok, err := s.tree(name)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		s.src.saw(name + "/")
+		return []byte{byte(wire.Dir)}, nil
+	}
+	var b wire.Buffer
+	wire.AppendEntries(&b, entries)
+	return append([]byte{byte(wire.Tree)}, b.Bytes()...), nil
+}
+
+func (s *server) list(name string) ([]byte, error) {
+	s.src.saw(name)
+	entries, err := fs.ReadDir(s.src.src, name)
+	if err != nil {
+		if absent(err) {
+			return []byte{byte(wire.Absent)}, nil
+		}
+		return nil, fmt.Errorf("list %s: %w", name, err)
+	}
+	names := make([]wire.Entry, 0, len(entries))
+	for _, e := range entries {
+		if e.Name() == ".git" {
+			continue
+		}
+		dir := e.IsDir()
+		if e.Type()&fs.ModeSymlink != 0 {
+			s.src.saw(path.Join(name, e.Name())) // the hash of the directory knows the link, not what it leads to
+			info, err := fs.Stat(s.src.src, path.Join(name, e.Name()))
+			dir = err == nil && info.IsDir()
+		}
+		names = append(names, wire.Entry{Path: e.Name(), Dir: dir})
+	}
+	var b wire.Buffer
+	wire.AppendEntries(&b, names)
+	return append([]byte{byte(wire.Names)}, b.Bytes()...), nil
+}
+
+// tree returns all of a small directory and records it; ok is false when the directory is not small or anything in it
+// needs a closer look.
+func (s *server) tree(name string) (entries []wire.Entry, ok bool, err error) {
+	t := treeReader{src: s.src.src}
+	ok, err = t.read(name, "", 0)
+	if err != nil || !ok || int64(t.bytes) > s.readLimit {
+		return nil, false, err
+	}
+	s.readLimit -= int64(t.bytes)
+	s.src.saw(name)
+	for _, l := range t.links {
+		s.src.saw(l)
+	}
+	return t.entries, true, nil
+}
+
+type treeReader struct {
+	src     Source
+	entries []wire.Entry
+	links   []string
+	files   int
+	bytes   int
+}
+
+func (t *treeReader) read(root, rel string, depth int) (bool, error) {
+	dir, err := fs.ReadDir(t.src, path.Join(root, rel))
+	if err != nil {
+		if absent(err) || refusal(err) {
+			return false, nil
+		}
+		return false, fmt.Errorf("list %s: %w", path.Join(root, rel), err)
+	}
+	if t.files+len(dir) > treeFiles || depth > 8 {
+		return false, nil
+	}
+	for _, e := range dir {
+		name := path.Join(root, rel, e.Name())
+		isDir := e.IsDir()
+		if e.Type()&fs.ModeSymlink != 0 {
+			info, err := fs.Stat(t.src, name)
+			if err != nil {
+				return false, nil //nolint:nilerr // whoever needs the file asks for it by name and is told why not
+			}
+			isDir = info.IsDir()
+			t.links = append(t.links, name)
+		}
+		t.files++
+		if isDir {
+			t.entries = append(t.entries, wire.Entry{Path: path.Join(rel, e.Name()), Dir: true})
+			if ok, err := t.read(root, path.Join(rel, e.Name()), depth+1); !ok || err != nil {
+				return false, err
+			}
+			continue
+		}
+		if ok, err := t.file(e, name, path.Join(rel, e.Name())); !ok || err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+func (t *treeReader) file(e fs.DirEntry, name, rel string) (bool, error) {
+	if info, err := e.Info(); err != nil || t.bytes+int(info.Size()) > treeBytes {
+		return false, nil //nolint:nilerr // the file is asked for by name, and its trouble told, when it is needed
+	}
+	data, err := fs.ReadFile(t.src, name)
+	if err != nil {
+		return false, nil //nolint:nilerr // as above
+	}
+	if t.bytes += len(data); t.bytes > treeBytes {
+		return false, nil
+	}
+	t.entries = append(t.entries, wire.Entry{Path: rel, Data: data})
+	return true, nil
+}
