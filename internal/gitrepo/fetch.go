@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -86,28 +87,34 @@ func (r *Repository) exclusive(ctx context.Context, auth Auth, f func(context.Co
 }
 
 func (r *Repository) fetchBranch(ctx context.Context, branch string, cred credential) (Revision, error) {
-	if err := r.ensure(ctx); err != nil {
-		return Revision{}, err
-	}
-	incoming := refName(refIncoming, branch)
-	hash, err := r.transfer(ctx, "refs/heads/"+branch, incoming, cred)
+	hash, err := r.transfer(ctx, "refs/heads/"+branch, cred)
 	if err != nil {
 		return Revision{}, r.explain(ctx, branch, cred, err)
 	}
-	if _, err := r.commit(ctx, hash); err != nil {
-		return Revision{}, fmt.Errorf("fetch %s of %s: read what came: %w", branch, r.remote.raw, err)
+	if !r.Has(ctx, hash) {
+		return Revision{}, fmt.Errorf("fetch %s of %s: %w: commit %s cannot be read after it came", branch, r.remote.raw, ErrCorrupt, hash)
 	}
 	return r.advance(ctx, branch, hash)
 }
 
-// transfer brings one ref of the remote here, sets the local ref to it and returns its hash.
-func (r *Repository) transfer(ctx context.Context, from, to string, cred credential) (string, error) {
-	if err := r.program(ctx, r.dir, "+"+from+":"+to, cred); err != nil {
+// transfer brings one ref of the remote, or a commit by its hash, here and returns its hash. It sets no ref that means
+// anything.
+func (r *Repository) transfer(ctx context.Context, from string, cred credential) (string, error) {
+	if r.remote.scheme == "https" || r.remote.scheme == "http" {
+		hash, err := r.wireTransfer(ctx, from, cred)
+		if !errors.Is(err, errOlder) {
+			return hash, err
+		}
+	}
+	if err := r.ensure(ctx, "sha1"); err != nil {
 		return "", err
 	}
-	hash, ok := r.readRef(to)
+	if err := r.program(ctx, r.dir, "+"+from+":"+refIncoming, cred); err != nil {
+		return "", err
+	}
+	hash, ok := r.readRef(refIncoming)
 	if !ok {
-		return "", fmt.Errorf("%w: %s is not there after a fetch", ErrCorrupt, to)
+		return "", fmt.Errorf("%w: %s is not there after a fetch", ErrCorrupt, from)
 	}
 	return hash, nil
 }
@@ -118,7 +125,7 @@ func (r *Repository) program(ctx context.Context, dir, refspec string, cred cred
 		"fetch", "--no-tags", "--no-auto-maintenance", "--no-write-fetch-head", "--no-recurse-submodules", "--no-progress",
 		"--no-prune", "--", r.fetchURL(), refspec,
 	}
-	_, err := r.store.git(ctx, run{dir: dir, args: args, config: append(cred.config, allowed(r.remote)...), env: cred.env, redact: cred.redact})
+	_, err := r.store.git(ctx, run{dir: dir, args: args, config: slices.Concat(cred.config, allowed(r.remote)), env: cred.env, redact: cred.redact})
 	return err
 }
 
@@ -240,7 +247,7 @@ func (r *Repository) explain(ctx context.Context, ref string, cred credential, e
 func (r *Repository) remoteEmpty(ctx context.Context, cred credential) bool {
 	out, err := r.store.git(ctx, run{
 		dir: r.dir, args: []string{"ls-remote", "--heads", "--", r.fetchURL()},
-		config: append(cred.config, allowed(r.remote)...), env: cred.env, redact: cred.redact,
+		config: slices.Concat(cred.config, allowed(r.remote)), env: cred.env, redact: cred.redact,
 	})
 	return err == nil && len(bytes.TrimSpace(out)) == 0
 }
@@ -273,13 +280,13 @@ func (r *Repository) FetchRevision(ctx context.Context, rev string, auth Auth) e
 		return nil
 	}
 	return r.exclusive(ctx, auth, func(ctx context.Context, cred credential) error {
-		if err := r.ensure(ctx); err != nil {
-			return err
-		}
-		if _, err := r.transfer(ctx, rev, seenName(r.store.opts.Now(), rev), cred); err != nil {
+		if _, err := r.transfer(ctx, rev, cred); err != nil {
 			return r.explain(ctx, rev, cred, err)
 		}
-		return nil
+		if !r.Has(ctx, rev) {
+			return &FetchError{URL: r.remote.raw, Ref: rev, Reason: ErrRevisionMissing, Detail: "it is no commit"}
+		}
+		return r.remember(rev)
 	})
 }
 
@@ -290,15 +297,14 @@ func (r *Repository) FetchTag(ctx context.Context, tag string, auth Auth) (strin
 	}
 	var hash string
 	err := r.exclusive(ctx, auth, func(ctx context.Context, cred credential) error {
-		if err := r.ensure(ctx); err != nil {
-			return err
-		}
-		got, err := r.transfer(ctx, "refs/tags/"+tag, refName(refTags, tag), cred)
+		got, err := r.transfer(ctx, "refs/tags/"+tag, cred)
 		if err != nil {
 			return r.explain(ctx, tag, cred, err)
 		}
-		hash, err = r.peel(ctx, got)
-		return err
+		if hash, err = r.peel(ctx, got); err != nil {
+			return fmt.Errorf("fetch tag %s of %s: %w", tag, r.remote.raw, err)
+		}
+		return r.writeRef(refName(refTags, tag), got)
 	})
 	return hash, err
 }

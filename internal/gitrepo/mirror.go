@@ -20,12 +20,12 @@ type Repository struct {
 	readers *readers
 
 	fetching    chan struct{} // holds one token while a fetch runs
+	wire        *wire         // of the fetch that runs; nil until the server has said what it speaks
 	maintaining sync.Mutex
 	damaged     atomic.Bool // set by a reader, cleared when the mirror has been made anew
 
 	mu    sync.Mutex
-	auth  Auth // of the last fetch that succeeded, for submodules of the same host
-	wire  *wire
+	auth  Auth   // of the last fetch that succeeded, for submodules of the same host
 	moved string // where the remote redirects to on the same host
 }
 
@@ -54,12 +54,12 @@ func wholeMirror(dir string) bool {
 
 // create makes an empty bare repository beside the mirrors and returns its folder; it is renamed into place when it is
 // worth having.
-func (s *Store) create(ctx context.Context) (string, error) {
+func (s *Store) create(ctx context.Context, format string) (string, error) {
 	dir, err := os.MkdirTemp(filepath.Join(s.dir, "tmp"), "mirror-")
 	if err != nil {
 		return "", fmt.Errorf("make mirror: %w", err)
 	}
-	_, err = s.git(ctx, run{dir: dir, args: []string{"init", "--quiet", "--bare", "--template=", "--initial-branch=none", "."}})
+	_, err = s.git(ctx, run{dir: dir, args: []string{"init", "--quiet", "--bare", "--template=", "--initial-branch=none", "--object-format=" + format, "."}})
 	if err != nil {
 		_ = os.RemoveAll(dir)
 		return "", fmt.Errorf("make mirror: %w", err)
@@ -67,15 +67,27 @@ func (s *Store) create(ctx context.Context) (string, error) {
 	return dir, nil
 }
 
+// format is the hash that the mirror is built on.
+func (r *Repository) format() string {
+	b, _ := os.ReadFile(filepath.Join(r.dir, "config"))
+	if strings.Contains(strings.ToLower(string(b)), "objectformat = sha256") {
+		return "sha256"
+	}
+	return "sha1"
+}
+
 // ensure makes the mirror when there is none.
-func (r *Repository) ensure(ctx context.Context) error {
+func (r *Repository) ensure(ctx context.Context, format string) error {
+	if format != "sha1" && format != "sha256" {
+		return &FetchError{URL: r.remote.raw, Ref: "anything", Reason: ErrRejected, Detail: "its objects have an unknown kind of hash"}
+	}
 	if r.exists() {
 		return nil
 	}
 	if _, err := os.Stat(r.dir); err == nil {
 		return ErrCorrupt
 	}
-	dir, err := r.store.create(ctx)
+	dir, err := r.store.create(ctx, format)
 	if err != nil {
 		return err
 	}

@@ -16,13 +16,12 @@ import (
 func (r *Repository) rebuild(ctx context.Context, branch string, cred credential, why error) error {
 	log := r.store.opts.Logger
 	log.Warn("a mirror is damaged and is made anew", "url", r.remote.raw, "err", why)
-	dir, err := r.store.create(ctx)
+	dir, err := r.store.create(ctx, r.format())
 	if err != nil {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	incoming := refName(refIncoming, branch)
-	if err := r.program(ctx, dir, "+refs/heads/"+branch+":"+incoming, cred); err != nil {
+	if err := r.program(ctx, dir, "+refs/heads/"+branch+":"+refIncoming, cred); err != nil {
 		err = r.explain(ctx, branch, cred, err)
 		if errors.Is(err, ErrCorrupt) {
 			return fmt.Errorf("fetch %s of %s: %w", branch, r.remote.raw, err)
@@ -32,7 +31,7 @@ func (r *Repository) rebuild(ctx context.Context, branch string, cred credential
 	var lost []string
 	old := listRefs(r.dir, "refs/sengu/")
 	for _, name := range sortedRefs(old) {
-		if name == incoming {
+		if name == refIncoming {
 			continue
 		}
 		if err := r.rescue(ctx, dir, name, old[name], cred); err != nil {

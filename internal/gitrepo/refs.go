@@ -14,7 +14,7 @@ import (
 // Where refs are; the package comment says what each holds.
 const (
 	refHeads    = "refs/sengu/heads/"
-	refIncoming = "refs/sengu/incoming/"
+	refIncoming = "refs/sengu/incoming"
 	refTags     = "refs/sengu/tags/"
 	refSeen     = "refs/sengu/seen/"
 	refKeep     = "refs/sengu/keep/"
