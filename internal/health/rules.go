@@ -140,8 +140,9 @@ func expression(env *cel.Env, text string, want *cel.Type) (cel.Program, error) 
 		return nil, fmt.Errorf("the expression is longer than %d bytes", maxExpression)
 	}
 	ast, issues := env.Compile(text)
-	if err := issues.Err(); err != nil {
-		return nil, fmt.Errorf("the expression cannot be compiled: %w", err)
+	if problems := issues.Errors(); len(problems) > 0 {
+		first := problems[0]
+		return nil, fmt.Errorf("line %d, column %d of the expression: %s", first.Location.Line(), first.Location.Column()+1, first.Message)
 	}
 	if got := ast.OutputType(); !got.IsExactType(want) && !got.IsExactType(cel.DynType) {
 		return nil, fmt.Errorf("the expression gives %s, not %s", got, want)
