@@ -170,6 +170,7 @@ type PendingRemoval struct {
 
 // Fleet is one Git repository laid out as services and environments.
 //
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 40 && !self.metadata.name.contains('.')",message="metadata.name of a Fleet must have at most 40 characters and no dot: the names of its Apps end in it"
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:categories=sengu

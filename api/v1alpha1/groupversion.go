@@ -1,7 +1,7 @@
 // Package v1alpha1 holds the Kubernetes objects that people and Sengu share: Cluster, Fleet and App.
 //
 // It is responsible for their schema, with the rules that refuse a bad object at admission, and for the words that
-// every other package uses for sync and health. It refuses behaviour: there is nothing here but data.
+// every other package uses for sync and health. It refuses behaviour: the little code here only makes and reads its data.
 //
 // +kubebuilder:object:generate=true
 // +groupName=sengu.dev

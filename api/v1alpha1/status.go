@@ -1,6 +1,10 @@
 package v1alpha1
 
-import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+import (
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
 
 // Condition types. Ready is on every kind and sums the others up.
 const (
@@ -58,4 +62,12 @@ type SecretReference struct {
 	// name of the Secret.
 	// +kubebuilder:validation:MinLength=1
 	Name string `json:"name"`
+}
+
+// Because returns the Why for message: old if that is still the reason, so that since stays, or a new one.
+func Because(old *Why, message string, now time.Time) *Why {
+	if old != nil && old.Message == message {
+		return old
+	}
+	return &Why{Message: message, Since: metav1.NewTime(now.Truncate(time.Second))}
 }

@@ -1,0 +1,142 @@
+package fleet
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"golang.org/x/sync/errgroup"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/sengu-dev/sengu/api/v1alpha1"
+)
+
+// writers is how many Apps are written at once: enough to hide the latency of the API server.
+const writers = 16
+
+// act performs a plan. Each step may be repeated: after a crash the next Reconcile finds what is left to do.
+func (r *Reconciler) act(ctx context.Context, fleet *v1alpha1.Fleet, st *state, p plan) error {
+	key := client.ObjectKeyFromObject(fleet)
+	if len(p.Create)+len(p.Update) > 0 {
+		r.Ledger.Moving(key)
+	}
+	if err := r.write(ctx, fleet, st, p); err != nil {
+		return err
+	}
+	if st.compared == "" {
+		for _, m := range st.roster.all() {
+			if !m.Settled {
+				r.moved(fleet, m)
+			}
+		}
+	}
+	r.Ledger.Compared(key)
+	return nil
+}
+
+// moved tells the ledger that an App has to say anew what it wants.
+func (r *Reconciler) moved(fleet *v1alpha1.Fleet, m member) {
+	r.Ledger.Moved(client.ObjectKeyFromObject(fleet), types.NamespacedName{Namespace: fleet.Namespace, Name: m.Name}, m.Source.Cluster, m.Generation)
+}
+
+func (r *Reconciler) write(ctx context.Context, fleet *v1alpha1.Fleet, st *state, p plan) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(writers)
+	for _, spec := range p.Create {
+		group.Go(func() error { return r.create(ctx, fleet, st, spec) })
+	}
+	for _, u := range p.Update {
+		group.Go(func() error { return r.update(ctx, fleet, st, u) })
+	}
+	for _, m := range p.Delete {
+		group.Go(func() error { return r.delete(ctx, fleet, st, m) })
+	}
+	return group.Wait()
+}
+
+func (r *Reconciler) create(ctx context.Context, fleet *v1alpha1.Fleet, st *state, spec v1alpha1.AppSpec) error {
+	app := &v1alpha1.App{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: fleet.Namespace,
+			Name:      nameOfApp(fleet.Name, spec.Service, spec.Environment),
+		},
+		Spec: spec,
+	}
+	err := r.Client.Create(ctx, app)
+	if apierrors.IsAlreadyExists(err) {
+		return r.exists(ctx, fleet, st, app)
+	}
+	if err != nil {
+		return fmt.Errorf("create App %s: %w", app.Name, err)
+	}
+	r.record(fleet, st, app)
+	return nil
+}
+
+// record keeps what the API server answered.
+func (r *Reconciler) record(fleet *v1alpha1.Fleet, st *state, app *v1alpha1.App) {
+	m := memberOf(app)
+	st.roster.put(m)
+	if !m.Settled {
+		r.moved(fleet, m)
+	}
+}
+
+// exists finds out whose App stands where one was to be created: ours, which the cache has not shown yet, or one
+// that somebody wrote by hand.
+func (r *Reconciler) exists(ctx context.Context, fleet *v1alpha1.Fleet, st *state, wanted *v1alpha1.App) error {
+	app := &v1alpha1.App{}
+	if err := r.Client.Get(ctx, client.ObjectKeyFromObject(wanted), app); err != nil {
+		return fmt.Errorf("read App %s: %w", wanted.Name, err)
+	}
+	if app.Spec.Fleet != wanted.Spec.Fleet || app.Spec.Service != wanted.Spec.Service || app.Spec.Environment != wanted.Spec.Environment {
+		return fmt.Errorf("App %s was not made by this fleet: delete or rename it (its objects stay)", app.Name)
+	}
+	r.record(fleet, st, app)
+	return nil
+}
+
+// update writes the part of the spec that the Fleet owns as one patch.
+func (r *Reconciler) update(ctx context.Context, fleet *v1alpha1.Fleet, st *state, u update) error {
+	spec := map[string]any{
+		"source":             u.Spec.Source,
+		"selfHeal":           u.Spec.SelfHeal,
+		"serviceAccountName": orNull(u.Spec.ServiceAccountName),
+		"removal":            orNull(string(u.Spec.Removal)),
+	}
+	body, err := json.Marshal(map[string]any{"metadata": map[string]any{"uid": u.Member.UID}, "spec": spec})
+	if err != nil {
+		return fmt.Errorf("encode App %s: %w", u.Member.Name, err)
+	}
+	app := &v1alpha1.App{ObjectMeta: metav1.ObjectMeta{Namespace: fleet.Namespace, Name: u.Member.Name}}
+	if err := r.Client.Patch(ctx, app, client.RawPatch(types.MergePatchType, body)); err != nil {
+		if apierrors.IsNotFound(err) {
+			st.roster.remove(u.Member.Name, u.Member.UID)
+		}
+		return fmt.Errorf("move App %s to %.7s: %w", u.Member.Name, u.Spec.Source.Revision, err)
+	}
+	r.record(fleet, st, app)
+	return nil
+}
+
+func orNull(s string) any {
+	if s == "" {
+		return nil
+	}
+	return s
+}
+
+// delete removes an App that has nothing left.
+func (r *Reconciler) delete(ctx context.Context, fleet *v1alpha1.Fleet, st *state, m member) error {
+	app := &v1alpha1.App{ObjectMeta: metav1.ObjectMeta{Namespace: fleet.Namespace, Name: m.Name}}
+	err := r.Client.Delete(ctx, app, client.Preconditions{UID: &m.UID})
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("delete App %s, which has nothing left: %w", m.Name, err)
+	}
+	st.roster.remove(m.Name, m.UID)
+	r.Ledger.Forget(types.NamespacedName{Namespace: fleet.Namespace, Name: m.Name})
+	return nil
+}

@@ -1,0 +1,239 @@
+package fleet
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/sengu-dev/sengu/api/v1alpha1"
+)
+
+func shop(mods ...func(*v1alpha1.Fleet)) *v1alpha1.Fleet {
+	f := &v1alpha1.Fleet{
+		ObjectMeta: metav1.ObjectMeta{Name: "shop", Namespace: "sengu"},
+		Spec: v1alpha1.FleetSpec{
+			Layout: "apps/{service}/{environment}",
+			Environments: []v1alpha1.Environment{
+				{Name: "dev", Cluster: "dev", Namespace: "{service}-{environment}"},
+				{Name: "prod", Cluster: "prod", Namespace: "{service}"},
+			},
+		},
+	}
+	for _, mod := range mods {
+		mod(f)
+	}
+	return f
+}
+
+func at(service, environment string) place {
+	return place{service, environment, "apps/" + service + "/" + environment}
+}
+
+// running is an App as decide would have made it at revision r1, synced and with objects.
+func running(f *v1alpha1.Fleet, p place, mods ...func(*member)) member {
+	env, _ := environment(f, p.Environment)
+	spec := specOf(f, env, p, "r1")
+	m := member{
+		Name: nameOfApp(f.Name, p.Service, p.Environment), UID: types.UID("uid-" + p.Service + "-" + p.Environment), Generation: 1,
+		Service: p.Service, Environment: p.Environment, Source: spec.Source, SelfHeal: true, Settled: true,
+		Inputs: []string{p.Path}, InputsDigest: "d1",
+	}
+	for _, mod := range mods {
+		mod(&m)
+	}
+	return m
+}
+
+func members(all ...member) map[string]member {
+	out := map[string]member{}
+	for _, m := range all {
+		out[m.Name] = m
+	}
+	return out
+}
+
+func pending(m *member)   { m.Removal = v1alpha1.RemovalPending }
+func approved(m *member)  { m.Removal = v1alpha1.RemovalApproved }
+func empty(m *member)     { m.Empty = true }
+func unsettled(m *member) { m.Settled = false }
+
+// summary is a plan in words: one line for each App that is written.
+func summary(p plan) []string {
+	var out []string
+	for _, spec := range p.Create {
+		out = append(out, "create "+spec.Service+"."+spec.Environment+" at "+spec.Source.Revision)
+	}
+	for _, u := range p.Update {
+		line := "update " + u.Member.Service + "." + u.Member.Environment + " to " + u.Spec.Source.Revision
+		if u.Spec.Removal != "" {
+			line += " removal " + string(u.Spec.Removal)
+		}
+		out = append(out, line)
+	}
+	for _, m := range p.Delete {
+		out = append(out, "delete "+m.Service+"."+m.Environment)
+	}
+	return out
+}
+
+func TestDecide(t *testing.T) {
+	f := shop()
+	many := func(n int, mods ...func(*member)) []member {
+		var out []member
+		for i := range n {
+			out = append(out, running(f, at("s"+string(rune('a'+i)), "dev"), mods...))
+		}
+		return out
+	}
+	placesOf := func(all []member) []place {
+		var out []place
+		for _, m := range all {
+			out = append(out, place{m.Service, m.Environment, m.Source.Path})
+		}
+		return out
+	}
+	thirty := many(25)
+
+	cases := map[string]struct {
+		reason string
+		o      observation
+		want   []string
+		why    string
+		waits  int32
+	}{
+		"New": {
+			reason: "a folder without an App gets one at the head; an environment that the fleet does not have is passed over",
+			o:      observation{places: []place{at("cart", "dev"), at("cart", "sandbox")}},
+			want:   []string{"create cart.dev at r2"},
+		},
+		"Untouched": {
+			reason: "an App that the commit does not touch keeps its revision and is not written",
+			o:      observation{places: []place{at("cart", "dev")}, members: members(running(f, at("cart", "dev")))},
+		},
+		"Touched": {
+			reason: "an App whose inputs differ moves to the head",
+			o: observation{
+				places: []place{at("cart", "dev")}, members: members(running(f, at("cart", "dev"))),
+				touched: map[string]bool{"cart.dev.shop": true},
+			},
+			want: []string{"update cart.dev to r2"},
+		},
+		"SelfHealChanged": {
+			reason: "a setting of the fleet reaches the App without moving it",
+			o: observation{
+				fleet:  shop(func(f *v1alpha1.Fleet) { f.Spec.SelfHeal = new(bool) }),
+				places: []place{at("cart", "dev")}, members: members(running(f, at("cart", "dev"))),
+			},
+			want: []string{"update cart.dev to r1"},
+		},
+		"GoneFirstWantsNothing": {
+			reason: "what disappears is first offered to others, and nothing is deleted",
+			o:      observation{places: placesOf(thirty), members: members(append(thirty, running(f, at("cart", "dev")))...)},
+			want:   []string{"update cart.dev to r1 removal Pending"},
+			why:    "offered to other Apps first",
+		},
+		"GoneThenApproved": {
+			reason: "one App of many is removed without asking once all others have settled",
+			o:      observation{places: placesOf(thirty), members: members(append(thirty, running(f, at("cart", "dev"), pending))...)},
+			want:   []string{"update cart.dev to r1 removal Approved"},
+		},
+		"GoneWaitsForOthers": {
+			reason: "an App that has not settled may still want an object of the one that goes",
+			o: observation{
+				places:  placesOf(thirty),
+				members: members(append(append([]member{}, thirty[1:]...), running(f, at("sa", "dev"), unsettled), running(f, at("cart", "dev"), pending))...),
+			},
+			why: "App sa.dev.shop is being synced",
+		},
+		"TooManyGone": {
+			reason: "more than a tenth at once waits for a person",
+			o:      observation{places: placesOf(thirty[3:]), members: members(append(many(3, pending), thirty[3:]...)...)},
+			why:    "3 of 25 Apps disappeared from the repository at once",
+			waits:  3,
+		},
+		"Emptied": {
+			reason: "an emptied repository deletes nothing by itself",
+			o:      observation{members: members(many(2, pending)...)},
+			why:    "2 of 2 Apps disappeared",
+			waits:  2,
+		},
+		"LastOne": {
+			reason: "a single App is within the budget however small the fleet is",
+			o:      observation{members: members(running(f, at("cart", "dev"), pending))},
+			want:   []string{"update cart.dev to r1 removal Approved"},
+		},
+		"HandedOver": {
+			reason: "Apps whose objects have all been taken over go without asking: a renamed folder deletes nothing",
+			o:      observation{places: []place{at("new", "dev")}, members: members(append(many(3, pending, empty), running(f, at("new", "dev")))...)},
+			want: []string{
+				"update sa.dev to r1 removal Approved", "update sb.dev to r1 removal Approved", "update sc.dev to r1 removal Approved",
+			},
+		},
+		"EnvironmentRemoved": {
+			reason: "an environment that left the fleet keeps running until a person confirms, even if it is one App",
+			o: observation{
+				fleet:   shop(func(f *v1alpha1.Fleet) { f.Spec.Environments = f.Spec.Environments[:1] }),
+				places:  append(placesOf(thirty), at("cart", "prod")),
+				members: members(append(thirty, running(f, at("cart", "prod"), pending))...),
+			},
+			why:   "environment prod is no longer in the fleet, and 1 of its Apps still run",
+			waits: 1,
+		},
+		"Back": {
+			reason: "a folder that comes back ends the removal and moves to the head",
+			o:      observation{places: []place{at("cart", "dev")}, members: members(running(f, at("cart", "dev"), pending))},
+			want:   []string{"update cart.dev to r2"},
+		},
+		"Finished": {
+			reason: "an approved App that has nothing left goes",
+			o:      observation{places: placesOf(thirty), members: members(append(thirty, running(f, at("cart", "dev"), approved, empty))...)},
+			want:   []string{"delete cart.dev"},
+		},
+		"NotFinished": {
+			reason: "an approved App with objects stays until they are gone",
+			o:      observation{places: placesOf(thirty), members: members(append(thirty, running(f, at("cart", "dev"), approved))...)},
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			o := tc.o
+			if o.fleet == nil {
+				o.fleet = f
+			}
+			o.revision = "r2"
+			got := decide(o)
+			if diff := cmp.Diff(tc.want, summary(got)); diff != "" {
+				t.Errorf("%s: -want +got:\n%s", tc.reason, diff)
+			}
+			if !strings.Contains(got.Why, tc.why) || (tc.why == "") != (got.Why == "") {
+				t.Errorf("%s: why is %q, want %q in it", tc.reason, got.Why, tc.why)
+			}
+			if tc.waits > 0 && (got.Waiting == nil || got.Waiting.Count != tc.waits) {
+				t.Errorf("%s: waits for the confirmation of %v, want %d", tc.reason, got.Waiting, tc.waits)
+			}
+			if tc.waits == 0 && got.Waiting != nil {
+				t.Errorf("%s: waits for a confirmation of %v", tc.reason, got.Waiting)
+			}
+		})
+	}
+}
+
+func TestConfirmationIsForExactlyWhatWasShown(t *testing.T) {
+	f := shop()
+	a, b, c := running(f, at("a", "dev"), pending), running(f, at("b", "dev"), pending), running(f, at("c", "dev"), pending)
+	shown := decide(observation{fleet: f, revision: "r2", members: members(a, b)})
+	if shown.Waiting == nil {
+		t.Fatal("nothing waits")
+	}
+	confirmed := decide(observation{fleet: f, revision: "r2", members: members(a, b), confirmed: shown.Waiting.Token})
+	if got := len(confirmed.Update); got != 2 {
+		t.Errorf("a confirmed removal approves %d Apps, want 2", got)
+	}
+	more := decide(observation{fleet: f, revision: "r2", members: members(a, b, c), confirmed: shown.Waiting.Token})
+	if len(more.Update) != 0 || more.Waiting == nil {
+		t.Errorf("the confirmation of two Apps let three go: %v", summary(more))
+	}
+}

@@ -1,0 +1,145 @@
+package fleet
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"io/fs"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// files is a tree whose hashes are made of the names and contents below a folder, and which counts what is read.
+type files struct {
+	fstest.MapFS
+	listed *int
+}
+
+func newFiles(names ...string) files {
+	f := files{fstest.MapFS{}, new(int)}
+	for _, name := range names {
+		f.MapFS[name] = &fstest.MapFile{Data: []byte(name)}
+	}
+	return f
+}
+
+func (f files) ReadDir(name string) ([]fs.DirEntry, error) {
+	*f.listed++
+	return f.MapFS.ReadDir(name)
+}
+
+func (f files) Hash(name string) (string, error) {
+	if _, err := fs.Stat(f.MapFS, name); err != nil {
+		return "", err
+	}
+	var below []string
+	for file, content := range f.MapFS {
+		if rest, ok := strings.CutPrefix(file, name+"/"); ok || name == "." {
+			if name == "." {
+				rest = file
+			}
+			below = append(below, rest+"="+string(content.Data))
+		}
+	}
+	slices.Sort(below)
+	sum := sha256.Sum256([]byte(strings.Join(below, "\n")))
+	return hex.EncodeToString(sum[:]), nil
+}
+
+func TestDiscover(t *testing.T) {
+	cases := map[string]struct {
+		reason string
+		layout string
+		files  []string
+		want   []place
+	}{
+		"Overlays": {
+			reason: "each folder that matches the whole layout is a place, and files beside it are not",
+			layout: "apps/{service}/overlays/{environment}",
+			files: []string{
+				"apps/cart/base/kustomization.yaml", "apps/cart/overlays/develop/kustomization.yaml",
+				"apps/cart/overlays/production/kustomization.yaml", "apps/mail/overlays/develop/kustomization.yaml",
+				"apps/README.md", "apps/mail/overlays/notes.txt", "docs/overlays/develop/x.yaml",
+			},
+			want: []place{
+				{"cart", "develop", "apps/cart/overlays/develop"},
+				{"cart", "production", "apps/cart/overlays/production"},
+				{"mail", "develop", "apps/mail/overlays/develop"},
+			},
+		},
+		"EnvironmentFirst": {
+			reason: "the placeholders may come in either order",
+			layout: "{environment}/{service}",
+			files:  []string{"apps/a/x.yaml", "apps/b/x.yaml"},
+			want:   []place{{"a", "apps", "apps/a"}, {"b", "apps", "apps/b"}},
+		},
+		"PartOfAnElement": {
+			reason: "a placeholder may be a part of a path element, and the rest of the element is taken literally",
+			layout: "svc.{service}/env-{environment}",
+			files:  []string{"svc.cart/env-develop/x.yaml", "svcXcart/env-develop/x.yaml", "svc.cart/develop/x.yaml"},
+			want:   []place{{"cart", "develop", "svc.cart/env-develop"}},
+		},
+		"NamesThatNoObjectCanHave": {
+			reason: "a folder whose name cannot become part of an object's name is not a service",
+			layout: "apps/{service}/{environment}",
+			files:  []string{"apps/_lib/develop/x.yaml", "apps/Cart/develop/x.yaml", "apps/-x/develop/y.yaml", "apps/ok-1/develop/x.yaml"},
+			want:   []place{{"ok-1", "develop", "apps/ok-1/develop"}},
+		},
+		"Nothing": {
+			reason: "a repository without the first folder has no places, and that is no error",
+			layout: "apps/{service}/{environment}",
+			files:  []string{"README.md"},
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			l, err := parseLayout(tc.layout)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, _, err := l.discover(newFiles(tc.files...), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("%s: -want +got:\n%s", tc.reason, diff)
+			}
+		})
+	}
+}
+
+func TestDiscoverReadsOnlyWhatChanged(t *testing.T) {
+	l, err := parseLayout("apps/{service}/overlays/{environment}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tree := newFiles("apps/a/overlays/develop/x", "apps/b/overlays/develop/x", "apps/c/overlays/develop/x")
+	first, remembered, err := l.discover(tree, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tree.MapFS["apps/c/overlays/staging/x"] = &fstest.MapFile{}
+	*tree.listed = 0
+	second, remembered, err := l.discover(tree, remembered)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(second) != len(first)+1 {
+		t.Errorf("found %d places after one was added to %d", len(second), len(first))
+	}
+	if want := 2; *tree.listed != want {
+		t.Errorf("listed %d folders, want %d: apps and the one service that changed", *tree.listed, want)
+	}
+	tree.MapFS["apps/renamed/overlays/develop/x"] = tree.MapFS["apps/a/overlays/develop/x"]
+	delete(tree.MapFS, "apps/a/overlays/develop/x")
+	third, _, err := l.discover(tree, remembered)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Contains(third, place{"renamed", "develop", "apps/renamed/overlays/develop"}) {
+		t.Errorf("a renamed folder is not found: %v", third)
+	}
+}

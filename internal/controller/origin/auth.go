@@ -1,0 +1,33 @@
+// Package origin gives controllers access to the repository of a Fleet.
+//
+// It is responsible for finding the credentials that a remote asks for. It refuses to keep them.
+package origin
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/sengu-dev/sengu/api/v1alpha1"
+	"github.com/sengu-dev/sengu/internal/gitrepo"
+)
+
+// Auth reads the credentials that a Fleet's remote asks for.
+func Auth(ctx context.Context, c client.Reader, fleet *v1alpha1.Fleet) (gitrepo.Auth, error) {
+	ref := fleet.Spec.Git.SecretRef
+	if ref == nil {
+		return gitrepo.Auth{}, nil
+	}
+	secret := &corev1.Secret{}
+	if err := c.Get(ctx, types.NamespacedName{Namespace: fleet.Namespace, Name: ref.Name}, secret); err != nil {
+		return gitrepo.Auth{}, fmt.Errorf("read Secret %s that git.secretRef names: %w", ref.Name, err)
+	}
+	auth, err := gitrepo.AuthFromSecret(secret.Data)
+	if err != nil {
+		return gitrepo.Auth{}, fmt.Errorf("Secret %s that git.secretRef names: %w", ref.Name, err)
+	}
+	return auth, nil
+}
