@@ -1,6 +1,7 @@
 package render
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -26,12 +27,27 @@ func decode(payload []byte) (Result, error) {
 			return Result{}, &Error{Sentence: fmt.Sprintf("%s holds something that is no Kubernetes object", o.Origin), File: o.Origin}
 		}
 		obj := manifest.Object{Unstructured: &u, Origin: o.Origin}
+		if h, ok := hookOf(obj); ok {
+			if err := check(obj, map[manifest.Ref]string{}); err != nil { // a chart may have an object as a hook, too
+				return Result{}, err
+			}
+			res.Hooks = append(res.Hooks, h)
+			continue
+		}
 		if err := check(obj, seen); err != nil {
 			return Result{}, err
 		}
 		res.Objects = append(res.Objects, obj)
 	}
 	slices.SortStableFunc(res.Objects, func(a, b manifest.Object) int { return a.Ref().Compare(b.Ref()) })
+	slices.SortStableFunc(res.Hooks, func(a, b Hook) int {
+		return cmp.Or(cmp.Compare(a.Weight, b.Weight), a.Ref().Compare(b.Ref()))
+	})
+	for _, h := range res.Hooks {
+		if h.Phase == PhaseNone {
+			res.Warnings = append(res.Warnings, h.NotRun())
+		}
+	}
 	return res, nil
 }
 

@@ -18,6 +18,9 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == workerArg {
 		os.Exit(WorkerMain(os.Stdin, os.Stdout))
 	}
+	if len(os.Args) > 1 && os.Args[1] == helmArg {
+		os.Exit(helmMain(os.Args[2:]))
+	}
 	goleak.VerifyTestMain(m)
 }
 

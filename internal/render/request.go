@@ -49,24 +49,6 @@ type Capabilities struct {
 	APIVersions []string // "monitoring.coreos.com/v1", in addition to the built-in ones
 }
 
-// Phase says when a hook is to run.
-type Phase string
-
-// The phases of a hook. A hook without one is not run.
-const (
-	PhaseNone   Phase = ""
-	PhaseBefore Phase = "before"
-	PhaseAfter  Phase = "after"
-)
-
-// Hook is an object of a chart that is no part of the release but runs at a moment of its life.
-type Hook struct {
-	manifest.Object
-	Phase  Phase
-	Events []string // as the chart says: "pre-install", "test"
-	Weight int
-}
-
 // Result is what a render made.
 type Result struct {
 	// Objects are sorted by kind, namespace and name.

@@ -76,6 +76,7 @@ type Chart struct {
 	Name       string `json:"name,omitempty"`
 	Version    string `json:"version,omitempty"`
 	Digest     string `json:"digest,omitempty"`
+	Devel      bool   `json:"devel,omitempty"` // pre-releases count when Version is a range or empty
 }
 
 // Fault is why a job failed. It travels as JSON.
@@ -88,7 +89,6 @@ type Fault struct {
 // Object is one rendered object as it travels and as it is cached.
 type Object struct {
 	Origin string
-	Hook   bool
 	JSON   []byte
 }
 
@@ -103,11 +103,6 @@ func (o Output) Append(b *Buffer) {
 	b.Uint(uint64(len(o.Objects)))
 	for _, obj := range o.Objects {
 		b.String(obj.Origin)
-		if obj.Hook {
-			b.Uint(1)
-		} else {
-			b.Uint(0)
-		}
 		b.Data(obj.JSON)
 	}
 	b.Uint(uint64(len(o.Warnings)))
@@ -123,7 +118,6 @@ func (r *Reader) Output() Output {
 	o.Objects = make([]Object, 0, min(n, 1<<12))
 	for range n {
 		obj := Object{Origin: r.String()}
-		obj.Hook = r.Uint() == 1
 		obj.JSON = r.Data()
 		if r.bad {
 			return Output{}
@@ -138,4 +132,11 @@ func (r *Reader) Output() Output {
 		return Output{}
 	}
 	return o
+}
+
+// FetchRequest asks for an input from outside of the repository; one of its fields is set. It travels as JSON.
+type FetchRequest struct {
+	Chart *Chart `json:"chart,omitempty"`
+	URL   string `json:"url,omitempty"` // a file for kustomize
+	Git   string `json:"git,omitempty"` // a folder of a Git repository for kustomize
 }

@@ -34,7 +34,7 @@ func (j *job) kustomize(dir string) error {
 		if err != nil {
 			return err
 		}
-		if err := j.add(origin, false, js); err != nil {
+		if err := j.add(origin, js); err != nil {
 			return err
 		}
 	}

@@ -34,7 +34,10 @@ func Main(in io.Reader, out io.Writer) int {
 	os.Stdout = os.Stderr // a library that prints must not speak into the protocol
 	log.SetOutput(io.Discard)
 	slog.SetDefault(slog.New(slog.DiscardHandler))
-	warmUp()
+	if err := installHelmGenerator(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	missing, err := enterSandbox(memory)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -86,6 +89,8 @@ func (c *conn) serve() error {
 	if err := r.Err(); err != nil {
 		return err
 	}
+	running = j
+	defer func() { running = nil }()
 	if err := j.guard(); err != nil {
 		return c.fail(p.Path, err)
 	}
@@ -144,6 +149,9 @@ func (j *job) guard() (err error) {
 // run finds out what kind of source the job has and renders it.
 func (j *job) run() error {
 	dir := path.Clean(j.Path)
+	if j.Chart != nil {
+		return j.helm(dir)
+	}
 	n, err := j.vfs.lookup(dir)
 	if err != nil {
 		return err
@@ -161,15 +169,22 @@ func (j *job) run() error {
 	if name != "" {
 		return j.kustomize(dir)
 	}
+	n, err = j.vfs.lookup(join(dir, "Chart.yaml"))
+	if err != nil {
+		return err
+	}
+	if n != nil && !n.dir {
+		return j.helm(dir)
+	}
 	return j.plain(dir)
 }
 
 // add takes an object into the output.
-func (j *job) add(origin string, hook bool, js []byte) error {
+func (j *job) add(origin string, js []byte) error {
 	if j.size += len(js); j.size > j.OutputLimit {
 		return faultf(j.Path, 0, "%s renders to more than %d MiB: split it into several Apps", j.Path, j.OutputLimit>>20)
 	}
-	j.out.Objects = append(j.out.Objects, wire.Object{Origin: origin, Hook: hook, JSON: js})
+	j.out.Objects = append(j.out.Objects, wire.Object{Origin: origin, JSON: js})
 	return nil
 }
 
@@ -185,6 +200,3 @@ func (j *job) warn(format string, args ...any) {
 }
 
 func join(dir, name string) string { return strings.TrimPrefix(path.Join(dir, name), "./") }
-
-// warmUp does once what every job needs, while the process is still free and alone.
-func warmUp() {}

@@ -102,23 +102,23 @@ func (j *job) document(file string, doc *yaml.Node, rendered bool) error {
 	if len(dups) > 0 {
 		j.warn("%s renders a map that has a key twice; the last one counts, as with Helm", file)
 	}
-	return j.addFlat(origin, js, rendered)
+	return j.addFlat(origin, js)
 }
 
 // addFlat adds an object, or what is in it when it is a list of objects.
-func (j *job) addFlat(origin string, js []byte, rendered bool) error {
+func (j *job) addFlat(origin string, js []byte) error {
 	if !bytes.Contains(js, []byte(`"items"`)) {
-		return j.add(origin, false, js)
+		return j.add(origin, js)
 	}
 	var list struct {
 		Kind  string            `json:"kind"`
 		Items []json.RawMessage `json:"items"`
 	}
 	if err := json.Unmarshal(js, &list); err != nil || !strings.HasSuffix(list.Kind, "List") || list.Items == nil {
-		return j.add(origin, false, js) // an object that has items but is no list
+		return j.add(origin, js) // an object that has items but is no list
 	}
 	for _, item := range list.Items {
-		if err := j.addFlat(origin, item, rendered); err != nil {
+		if err := j.addFlat(origin, item); err != nil {
 			return err
 		}
 	}
@@ -144,7 +144,7 @@ func (j *job) jsonFile(file string, data []byte) error {
 		if len(raw) == 0 || raw[0] != '{' {
 			return faultf(file, line, "%s holds something that is no Kubernetes object: it must be a map with apiVersion, kind and metadata", at(file, line))
 		}
-		if err := j.addFlat(at(file, lineAt(data, dec.InputOffset()-int64(len(raw)))), raw, false); err != nil {
+		if err := j.addFlat(at(file, lineAt(data, dec.InputOffset()-int64(len(raw)))), raw); err != nil {
 			return err
 		}
 	}
