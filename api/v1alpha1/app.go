@@ -38,7 +38,7 @@ const (
 // AppSpec says what one service should run in one environment.
 //
 // +kubebuilder:validation:XValidation:rule="has(self.service) == has(self.environment)",message="an App made by a Fleet has both service and environment; one written by hand has neither and names a serviceAccountName"
-// +kubebuilder:validation:XValidation:rule="has(self.service) || (has(self.serviceAccountName) && self.serviceAccountName != ”)",message="an App written by hand must name a serviceAccountName: the service account of its own namespace that it deploys as"
+// +kubebuilder:validation:XValidation:rule="has(self.service) || (has(self.serviceAccountName) && self.serviceAccountName.size() > 0)",message="an App written by hand must name a serviceAccountName: the service account of its own namespace that it deploys as"
 type AppSpec struct {
 	// fleet is the name of the Fleet of this namespace whose repository holds the App's files.
 	// +kubebuilder:validation:MinLength=1

@@ -41,6 +41,7 @@ type GitSource struct {
 type Environment struct {
 	// name of the environment, as the layout spells it.
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$`
+	// +kubebuilder:validation:MaxLength=40
 	Name string `json:"name"`
 
 	// cluster is the name of a Cluster of this namespace.
@@ -56,7 +57,8 @@ type Environment struct {
 	Namespace string `json:"namespace,omitempty"`
 
 	// after names the environments that come before this one.
-	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MaxLength=40
 	// +listType=set
 	// +optional
 	After []string `json:"after,omitempty"`
@@ -89,8 +91,8 @@ type Remotes struct {
 //
 // +kubebuilder:validation:XValidation:rule="self.layout.contains('{service}')",message="layout must contain {service}: the folder of one service, as in apps/{service}/overlays/{environment}"
 // +kubebuilder:validation:XValidation:rule="self.layout.contains('{environment}')",message="layout must contain {environment}: the folder of one environment, as in apps/{service}/overlays/{environment}"
-// +kubebuilder:validation:XValidation:rule="self.environments.all(e, !has(e.after) || e.after.all(a, self.environments.exists(o, o.name == a)))",messageExpression="'environments: ' + self.environments.filter(e, has(e.after) && e.after.exists(a, !self.environments.exists(o, o.name == a))).map(e, e.name + ' is after ' + e.after.filter(a, !self.environments.exists(o, o.name == a)).join(', ')).join('; ') + ', which is not an environment of this fleet (it has ' + self.environments.map(e, e.name).join(', ') + ')'"
-// +kubebuilder:validation:XValidation:rule="self.environments.map(e, e.name).all(n, self.environments.filter(e, e.name == n).all(e, !has(e.after) || e.after.all(a, !self.environments.exists(o, o.name == a) || self.environments.map(x, x.name).indexOf(a) < self.environments.map(x, x.name).indexOf(n))))",messageExpression="'environments: list every environment below those that it is after, which also rules out a cycle: ' + self.environments.filter(e, has(e.after) && e.after.exists(a, self.environments.map(x, x.name).indexOf(a) >= self.environments.map(x, x.name).indexOf(e.name))).map(e, e.name + ' is after ' + e.after.filter(a, self.environments.map(x, x.name).indexOf(a) >= self.environments.map(x, x.name).indexOf(e.name)).join(', ')).join('; ')"
+// +kubebuilder:validation:XValidation:rule="self.environments.all(e, !has(e.after) || e.after.all(a, self.environments.exists(o, o.name == a)))",message="environments: an environment is after one that this fleet does not have: correct the name in its after, or add the environment"
+// +kubebuilder:validation:XValidation:rule="self.environments.all(i, e, !has(e.after) || !e.after.exists(a, self.environments.exists(j, o, o.name == a && j >= i)))",message="environments: an environment is after itself or one listed below it: list every environment below those that it is after, which also rules out a cycle"
 type FleetSpec struct {
 	// git is the repository that holds the manifests.
 	Git GitSource `json:"git"`
@@ -105,7 +107,7 @@ type FleetSpec struct {
 
 	// environments, each listed below those that it is after.
 	// +kubebuilder:validation:MinItems=1
-	// +kubebuilder:validation:MaxItems=50
+	// +kubebuilder:validation:MaxItems=32
 	// +listType=map
 	// +listMapKey=name
 	Environments []Environment `json:"environments"`
