@@ -7,11 +7,14 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"os"
 	"path"
 	"runtime"
+	"slices"
 	"time"
 
+	"github.com/sengu-dev/sengu/internal/manifest"
 	"github.com/sengu-dev/sengu/internal/render/wire"
 	"github.com/sengu-dev/sengu/internal/render/worker"
 )
@@ -26,8 +29,9 @@ func WorkerMain(in io.Reader, out io.Writer) int { return worker.Main(in, out) }
 // Renderer renders in worker processes, which it starts when they are needed and lets go when they are idle. It is
 // safe for concurrent use.
 type Renderer struct {
-	opts Options
-	pool *pool
+	opts  Options
+	pool  *pool
+	cache *cache // nil when nothing is kept
 }
 
 // New returns a Renderer. It starts nothing.
@@ -52,7 +56,11 @@ func New(o Options) (*Renderer, error) {
 	setDefault(&o.FileLimit, 8<<20)
 	setDefault(&o.ReadLimit, 128<<20)
 	setDefault(&o.CacheLimit, 256<<20)
-	return &Renderer{opts: o, pool: newPool(o)}, nil
+	c, err := openCache(o)
+	if err != nil {
+		return nil, err
+	}
+	return &Renderer{opts: o, pool: newPool(o), cache: c}, nil
 }
 
 func setDefault[T int | int64 | time.Duration](v *T, def T) {
@@ -92,6 +100,13 @@ func (r *Renderer) Render(ctx context.Context, q Request) (Result, error) {
 
 func (r *Renderer) render(ctx context.Context, q Request, rec *Recorder) (Result, error) {
 	q.Path = path.Clean(q.Path)
+	key, err := cacheKey(q)
+	if err != nil {
+		return Result{}, err
+	}
+	if res, ok := r.cached(key, rec); ok {
+		return res, nil
+	}
 	w, err := r.pool.take(ctx)
 	if err != nil {
 		return Result{}, err
@@ -109,7 +124,38 @@ func (r *Renderer) render(ctx context.Context, q Request, rec *Recorder) (Result
 	if res.ReadSet, err = rec.ReadSet(); err != nil {
 		return Result{}, err
 	}
+	if r.cache != nil && (r.cache.aead != nil || !holdsSecret(res)) {
+		if err := r.cache.put(key, res.ReadSet, payload); err != nil {
+			r.opts.Logger.Warn("a render was not kept on disk", "error", err)
+		}
+	}
 	return res, nil
+}
+
+// cached returns a result from disk when one fits.
+func (r *Renderer) cached(key string, rec *Recorder) (Result, bool) {
+	if r.cache == nil {
+		return Result{}, false
+	}
+	payload, set, ok := r.cache.get(key, rec.src)
+	if !ok {
+		return Result{}, false
+	}
+	res, err := decode(payload)
+	if err != nil {
+		return Result{}, false
+	}
+	before, err := rec.ReadSet()
+	if err != nil {
+		return Result{}, false
+	}
+	maps.Copy(set, before)
+	res.ReadSet, res.Cached = set, true
+	return res, true
+}
+
+func holdsSecret(res Result) bool {
+	return slices.ContainsFunc(res.All(), func(o manifest.Object) bool { return o.GetKind() == "Secret" })
 }
 
 // keepsWorker tells whether a worker can do another job after err: it answered, and the answer was that the job fails.
