@@ -55,7 +55,7 @@ func (s snapshot) next(app *v1alpha1.App, why *v1alpha1.Why) []string {
 	case app.Spec.Removal == v1alpha1.RemovalPending:
 		return s.nextRemoval(app)
 	case conditionFalse(st.Conditions, v1alpha1.ConditionRendered):
-		return []string{fmt.Sprintf("fix the files and push; `sengu render %s` in a checkout shows the same error", app.Spec.Source.Path)}
+		return []string{fmt.Sprintf("fix the files and push; `sengu diff %s` in a checkout shows first whether it renders", title(app))}
 	case why == nil:
 		return nil
 	}

@@ -52,6 +52,8 @@ func (p *program) root() *cobra.Command {
 	root.AddCommand(
 		p.getCommand(),
 		p.whyCommand(),
+		p.renderCommand(),
+		p.schemaCommand(),
 		p.versionCommand(),
 		p.completionCommand(),
 	)
