@@ -5,31 +5,39 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 )
 
 // encoder writes values as JSON with sorted keys and without white space, so that equal values are equal bytes. It
 // is reused, because it is on the way of every object of every sync.
 type encoder struct {
-	buf  []byte
-	keys []string // a stack: each map sorts its keys on top of those of the maps around it
+	buf   []byte
+	pairs []pair // a stack: each map sorts its pairs on top of those of the maps around it
 }
 
-var encoders = sync.Pool{New: func() any { return &encoder{buf: make([]byte, 0, 4096), keys: make([]string, 0, 64)} }}
+// pair is a key of a map with its value, so that a map is walked once and never searched.
+type pair struct {
+	key   string
+	value any
+}
+
+var encoders = sync.Pool{New: func() any { return &encoder{buf: make([]byte, 0, 4096), pairs: make([]pair, 0, 64)} }}
 
 // maxPooled is the capacity in bytes above which a buffer is not kept.
 const maxPooled = 1 << 20
 
 func newEncoder() *encoder {
 	e := encoders.Get().(*encoder)
-	e.buf, e.keys = e.buf[:0], e.keys[:0]
+	e.buf, e.pairs = e.buf[:0], e.pairs[:0]
 	return e
 }
 
 func (e *encoder) release() {
-	clear(e.buf[:cap(e.buf)]) // it may have held a Secret
+	// They may have held a Secret.
+	clear(e.buf[:cap(e.buf)])
+	clear(e.pairs[:cap(e.pairs)])
 	if cap(e.buf) <= maxPooled {
-		clear(e.keys[:cap(e.keys)])
 		encoders.Put(e)
 	}
 }
@@ -85,23 +93,37 @@ func (e *encoder) object(m map[string]any) {
 		if i > base {
 			e.buf = append(e.buf, ',')
 		}
-		key := e.keys[i]
-		e.text(key)
+		p := e.pairs[i]
+		e.text(p.key)
 		e.buf = append(e.buf, ':')
-		e.value(m[key])
+		e.value(p.value)
 	}
 	e.buf = append(e.buf, '}')
-	e.keys = e.keys[:base]
+	e.pairs = e.pairs[:base]
 }
 
-// sorted pushes the keys of m in order, and returns where they are. The caller pops them.
+// insertUpTo is the number of pairs up to which they are sorted by insertion, which is how small most maps are.
+const insertUpTo = 12
+
+// sorted pushes the pairs of m in the order of their keys, and returns where they are. The caller pops them.
 func (e *encoder) sorted(m map[string]any) (base, end int) {
-	base = len(e.keys)
-	for key := range m {
-		e.keys = append(e.keys, key)
+	base = len(e.pairs)
+	for key, value := range m {
+		e.pairs = append(e.pairs, pair{key, value})
 	}
-	slices.Sort(e.keys[base:])
-	return base, len(e.keys)
+	pairs := e.pairs[base:]
+	if len(pairs) > insertUpTo {
+		slices.SortFunc(pairs, func(a, b pair) int { return strings.Compare(a.key, b.key) })
+		return base, len(e.pairs)
+	}
+	for i := 1; i < len(pairs); i++ {
+		p, j := pairs[i], i
+		for ; j > 0 && p.key < pairs[j-1].key; j-- {
+			pairs[j] = pairs[j-1]
+		}
+		pairs[j] = p
+	}
+	return base, len(e.pairs)
 }
 
 const hexDigits = "0123456789abcdef"

@@ -193,12 +193,12 @@ func Owned(live *unstructured.Unstructured, manager string) []FieldPath {
 		}
 		base, end := e.sorted(fields)
 		for i := base; i < end; i++ {
-			if elem := e.keys[i]; elem != "." {
-				below, _ := fields[elem].(map[string]any)
-				walk(below, append(at, elem))
+			if p := e.pairs[i]; p.key != "." {
+				below, _ := p.value.(map[string]any)
+				walk(below, append(at, p.key))
 			}
 		}
-		e.keys = e.keys[:base]
+		e.pairs = e.pairs[:base]
 	}
 	walk(applied(live, manager), nil)
 	return paths

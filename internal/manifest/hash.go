@@ -85,15 +85,15 @@ func (e *encoder) owned(fields map[string]any, v any, present bool) {
 	base, end := e.sorted(fields)
 	e.buf = append(e.buf, '{')
 	for i := base; i < end; i++ {
-		elem := e.keys[i]
+		elem := e.pairs[i].key
 		e.text(elem)
 		if elem == "." {
 			continue
 		}
-		below, _ := fields[elem].(map[string]any)
+		below, _ := e.pairs[i].value.(map[string]any)
 		item, ok := node.get(elem, len(fields))
 		e.owned(below, item, ok)
 	}
 	e.buf = append(e.buf, '}')
-	e.keys = e.keys[:base]
+	e.pairs = e.pairs[:base]
 }
