@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"maps"
 	"os"
@@ -100,6 +101,9 @@ func (r *Renderer) Render(ctx context.Context, q Request) (Result, error) {
 
 func (r *Renderer) render(ctx context.Context, q Request, rec *Recorder) (Result, error) {
 	q.Path = path.Clean(q.Path)
+	if !fs.ValidPath(q.Path) {
+		return Result{}, &Error{Sentence: fmt.Sprintf("%q leads out of the repository: name a folder within it", q.Path), File: q.Path}
+	}
 	key, err := cacheKey(q)
 	if err != nil {
 		return Result{}, err

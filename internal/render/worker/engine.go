@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -145,6 +146,19 @@ func (j *job) runEngine(in inflation, s *stance, warn bool) (map[string]string, 
 	return out, c, nil
 }
 
+// allValues returns the values of the request and, below them, those of the chart.
+func (in inflation) allValues() map[string]any {
+	all := map[string]any{"given": in.values}
+	for _, f := range in.files {
+		if path.Base(f.Name) == "values.yaml" {
+			if m, err := loader.LoadValues(bytes.NewReader(f.Data)); err == nil {
+				all[f.Name] = m
+			}
+		}
+	}
+	return all
+}
+
 func dropNotes(c *chart.Chart) {
 	for _, t := range c.Templates {
 		if t != nil && strings.HasSuffix(t.Name, notes) {
@@ -159,7 +173,7 @@ func dropNotes(c *chart.Chart) {
 // installable refuses what `helm template` refuses before it renders.
 func installable(in inflation, c *chart.Chart) error {
 	if c.Metadata.Type != "" && c.Metadata.Type != "application" {
-		return faultf(path.Join(in.dir, "Chart.yaml"), 0, "%s is a %s chart, which cannot be installed by itself", in.dir, c.Metadata.Type)
+		return faultf(path.Join(in.dir, "Chart.yaml"), 0, "%s says that this is a %s chart, which cannot be installed by itself", path.Join(in.dir, "Chart.yaml"), c.Metadata.Type)
 	}
 	have := map[string]bool{}
 	for _, d := range c.Dependencies() {
@@ -261,7 +275,7 @@ func (j *job) templateFault(in inflation, err error) error {
 	if what == "" {
 		what = "it cannot be rendered with these values"
 	}
-	return faultf(file, line, "%s: %s", at(file, line), j.mask(what, in.values))
+	return faultf(file, line, "%s: %s", at(file, line), j.mask(what, in.allValues()))
 }
 
 // chartFault makes one sentence of an error of the chart loader or of the values.
@@ -272,7 +286,7 @@ func (j *job) chartFault(in inflation, err error) error {
 	if errors.Is(err, context.Canceled) {
 		return err
 	}
-	what := strings.Join(strings.Fields(j.mask(err.Error(), in.values)), " ")
+	what := strings.Join(strings.Fields(j.mask(err.Error(), in.allValues())), " ")
 	return faultf(in.dir, 0, "the chart in %s cannot be rendered: %s", in.dir, what)
 }
 

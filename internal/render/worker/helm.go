@@ -2,9 +2,7 @@ package worker
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
 	"path"
 	"strings"
@@ -119,30 +117,6 @@ func (j *job) chartFiles(dir string) ([]*archive.BufferedFile, error) {
 		return nil
 	})
 	return files, err
-}
-
-// fetchChart asks the parent for a chart from outside of the repository.
-func (j *job) fetchChart(c wire.Chart) ([]*archive.BufferedFile, error) {
-	payload, err := json.Marshal(wire.FetchRequest{Chart: &c})
-	if err != nil {
-		return nil, err
-	}
-	r, status, err := j.conn.ask(wire.Fetch, payload)
-	if err != nil {
-		return nil, err
-	}
-	if status == wire.Refused {
-		return nil, faultf("", 0, "%s", r.String())
-	}
-	data := r.Data()
-	if status != wire.File || r.Err() != nil {
-		return nil, fmt.Errorf("fetch chart: unexpected answer %d", status)
-	}
-	files, err := archive.LoadArchiveFiles(bytes.NewReader(data))
-	if err != nil {
-		return nil, faultf("", 0, "the archive of chart %s cannot be read: %s", chartTitle(c), firstLine(err.Error()))
-	}
-	return files, nil
 }
 
 // mergedValues merges values files of the tree, the last one wins, and then values.

@@ -28,10 +28,23 @@ func (j *job) kustomize(dir string) error {
 	if err != nil {
 		return j.kustomizeFault(dir, err)
 	}
+	if j.vfs.fault != nil { // kustomize may pass over a file that it cannot read
+		return j.vfs.fault
+	}
+	if m.Size() == 0 {
+		return faultf(dir, 0, "%s builds no object, and an empty render is never taken for a wish to delete", dir)
+	}
+	from := j.origins()
 	for _, res := range m.Resources() {
-		origin := ""
-		js, _, err := encodeDoc(origin, res.YNode(), asKustomize, false)
+		origin, file, line := "", dir, 0
+		if s, ok := from.find(res.GetKind(), res.GetName()); ok {
+			origin, file, line = at(s.file, s.line), s.file, s.start-1
+		}
+		js, _, err := encodeDoc(file, res.YNode(), asKustomize, false)
 		if err != nil {
+			if f, ok := asFault(err); ok && line > 0 && f.Line > 0 { // kustomize counts lines from the document
+				return faultf(f.File, f.Line+line, "%s has a key twice, or is nested too deep, in %s %s", at(f.File, f.Line+line), res.GetKind(), res.GetName())
+			}
 			return err
 		}
 		if err := j.add(origin, js); err != nil {
@@ -39,15 +52,4 @@ func (j *job) kustomize(dir string) error {
 		}
 	}
 	return nil
-}
-
-// kustomizeFault makes one sentence of an error of kustomize.
-func (j *job) kustomizeFault(dir string, err error) error {
-	if j.vfs.fault != nil {
-		return j.vfs.fault
-	}
-	if f, ok := asFault(err); ok {
-		return f
-	}
-	return faultf(dir, 0, "%s cannot be built by kustomize: %s", dir, err)
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log"
 	"log/slog"
+	"net/http"
 	"os"
 	"path"
 	"runtime/debug"
@@ -34,6 +35,7 @@ func Main(in io.Reader, out io.Writer) int {
 	os.Stdout = os.Stderr // a library that prints must not speak into the protocol
 	log.SetOutput(io.Discard)
 	slog.SetDefault(slog.New(slog.DiscardHandler))
+	http.DefaultTransport = transport{}
 	if err := installHelmGenerator(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -83,6 +85,7 @@ func (c *conn) serve() error {
 		return err
 	}
 	j := &job{Params: p, vfs: newVFS(p.FileLimit, c.ask), conn: c}
+	j.vfs.kustomization = j.kustomizationFile
 	if r.Uint() == 1 {
 		j.vfs.preload(p.Path, r.Entries())
 	}
@@ -133,6 +136,10 @@ type job struct {
 	conn *conn
 	out  wire.Output
 	size int
+
+	kustomizations     []kustomization
+	seenKustomizations map[string][]byte // file → text that kustomize reads
+	urls               map[string][]byte // what was fetched
 }
 
 // guard runs the job and turns a panic of a library into a fault. The value of the panic is not shown: it may quote

@@ -29,6 +29,9 @@ type vfs struct {
 	read  []string // files whose content was used, in order
 	limit int
 	fault *fault // the first file that could not be used although it was asked for
+
+	// kustomization checks a kustomization file and returns the text to read in its place.
+	kustomization func(name string, data []byte) ([]byte, error)
 }
 
 func newVFS(limit int, ask func(wire.Kind, []byte) (*wire.Reader, wire.Status, error)) *vfs {
@@ -101,7 +104,14 @@ func (v *vfs) readFile(name string) ([]byte, error) {
 	if err := v.check(name, n.data); err != nil {
 		return nil, err
 	}
-	return n.data, nil
+	if !isKustomizationName(name) {
+		return n.data, nil
+	}
+	data, err := v.kustomization(name, n.data)
+	if f, ok := asFault(err); ok && v.fault == nil {
+		v.fault = f
+	}
+	return data, err
 }
 
 var lfsPrefix = []byte("version https://git-lfs.github.com/spec/v1")
