@@ -106,17 +106,7 @@ Exit codes: 0 stopped as asked, 1 it failed, 2 wrong flags.
 func Parse(args []string) (Config, error) {
 	var c Config
 	var help, version bool
-	fs := pflag.NewFlagSet("localplane", pflag.ContinueOnError)
-	fs.Usage = func() {}
-	fs.SortFlags = false
-	fs.StringVar(&c.Dir, "dir", "", "")
-	fs.IntVar(&c.Nodes, "nodes", 1, "")
-	fs.IntVar(&c.Port, "port", 0, "")
-	fs.BoolVar(&c.Fsync, "fsync", false, "")
-	fs.BoolVar(&c.StopOnEOF, "stop-on-stdin-eof", false, "")
-	fs.DurationVar(&c.Timeout, "timeout", DefaultTimeout, "")
-	fs.BoolVar(&version, "version", false, "")
-	fs.BoolVarP(&help, "help", "h", false, "")
+	fs := flags(&c, &help, &version)
 	if err := fs.Parse(args); err != nil {
 		return Config{}, fmt.Errorf("%s; --help lists the flags", strings.TrimSuffix(err.Error(), "."))
 	}
@@ -133,6 +123,22 @@ func Parse(args []string) (Config, error) {
 		return Config{}, err
 	}
 	return c, nil
+}
+
+// flags are the flags of the program, stored in what it is given. The manual
+// has their meaning, so they have no usage of their own.
+func flags(c *Config, help, version *bool) *pflag.FlagSet {
+	fs := pflag.NewFlagSet("localplane", pflag.ContinueOnError)
+	fs.Usage = func() {}
+	fs.StringVar(&c.Dir, "dir", "", "")
+	fs.IntVar(&c.Nodes, "nodes", 1, "")
+	fs.IntVar(&c.Port, "port", 0, "")
+	fs.BoolVar(&c.Fsync, "fsync", false, "")
+	fs.BoolVar(&c.StopOnEOF, "stop-on-stdin-eof", false, "")
+	fs.DurationVar(&c.Timeout, "timeout", DefaultTimeout, "")
+	fs.BoolVar(version, "version", false, "")
+	fs.BoolVarP(help, "help", "h", false, "")
+	return fs
 }
 
 // check refuses values that cannot work, one at a time.

@@ -38,7 +38,7 @@ func (p *plane) startAPIServer(ctx context.Context) error {
 	if err := utilerrors.NewAggregate(completed.Validate()); err != nil {
 		return fmt.Errorf("configure kube-apiserver: %w", err)
 	}
-	p.parts.start("kube-apiserver", 8*time.Second, func(ctx context.Context) error {
+	p.parts.Start("kube-apiserver", 8*time.Second, func(ctx context.Context) error {
 		return app.Run(ctx, completed)
 	})
 	return p.waitReadyz(ctx)

@@ -27,7 +27,7 @@ func (p *plane) startControllerManager(context.Context) error {
 	if err := parseFlags(o.Flags(known, off, aliases), p.controllerManagerFlags(kubeconfig)); err != nil {
 		return fmt.Errorf("configure kube-controller-manager: %w", err)
 	}
-	p.parts.start("kube-controller-manager", 4*time.Second, func(ctx context.Context) error {
+	p.parts.Start("kube-controller-manager", 4*time.Second, func(ctx context.Context) error {
 		c, err := o.Config(ctx, known, off, aliases)
 		if err != nil {
 			return fmt.Errorf("configure: %w", err)

@@ -27,11 +27,11 @@ func (p *plane) startEtcd(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("start etcd: %w", err), cleanup())
 	}
-	p.parts.start("etcd", 5*time.Second, func(ctx context.Context) error {
+	p.parts.Start("etcd", 5*time.Second, func(ctx context.Context) error {
 		defer server.Close()
 		select {
 		case <-ctx.Done():
-			return errors.Join(cleanup())
+			return cleanup()
 		case err := <-server.Err():
 			return errors.Join(err, cleanup())
 		}

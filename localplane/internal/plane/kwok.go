@@ -51,7 +51,7 @@ func (p *plane) startKWOK(ctx context.Context) error {
 		return fmt.Errorf("configure KWOK: %w", err)
 	}
 	logger := kwoklog.NewLogger(p.log, kwoklog.LevelWarn)
-	p.parts.start("KWOK", time.Second, func(ctx context.Context) error {
+	p.parts.Start("KWOK", time.Second, func(ctx context.Context) error {
 		if err := c.Start(kwoklog.NewContext(ctx, logger)); err != nil {
 			return err
 		}

@@ -3,8 +3,6 @@
 package plane
 
 import (
-	"context"
-	"flag"
 	"fmt"
 	"io"
 	stdlog "log"
@@ -15,38 +13,39 @@ import (
 	"go.uber.org/zap/zapcore"
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
+	"k8s.io/klog/v2/textlogger"
 
 	"github.com/sengu-dev/sengu/localplane/internal/home"
 )
 
 // redirectLogs sends what the components log to w. They log through globals,
-// so this is for the whole process. A component that gives up ends the process
-// by klog; then errOut gets a sentence. The function that is returned writes
-// what is still buffered.
-func redirectLogs(ctx context.Context, w io.Writer, path string, errOut io.Writer) func() {
-	fs := flag.NewFlagSet("klog", flag.ContinueOnError)
-	klog.InitFlags(fs)
-	for name, value := range map[string]string{
-		"logtostderr": "false", "alsologtostderr": "false", "stderrthreshold": "FATAL", "one_output": "true",
-	} {
-		if err := fs.Set(name, value); err != nil {
-			fmt.Fprintf(errOut, "localplane: set log flag %s: %v\n", name, err)
-		}
-	}
-	klog.SetOutput(w)
+// so this is for the whole process.
+func redirectLogs(w io.Writer) {
+	klog.SetLoggerWithOptions(textlogger.NewLogger(textlogger.NewConfig(textlogger.Output(w))),
+		klog.ContextualLogger(true))
 	stdlog.SetOutput(w)
 	slog.SetDefault(slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelWarn})))
 	// The components speak to their own API server; its advice to clients
 	// would only fill the log.
 	rest.SetDefaultWarningHandler(rest.NoWarnings{})
+}
+
+// onFatal decides what happens when a component gives up the whole process,
+// which it does through klog. While components are told to stop that is how
+// some of them take it, and no reason to skip the order of the stop: the
+// goroutine that wants the end is parked, and the end comes by itself.
+// Otherwise the process ends, with a sentence to errOut.
+func onFatal(stopping func() bool, h *home.Home, errOut io.Writer) {
 	klog.OsExit = func(int) {
-		if ctx.Err() != nil {
-			os.Exit(0) // a start that was interrupted is no failure
+		if stopping() {
+			select {}
 		}
-		fmt.Fprintf(errOut, "localplane: a component gave up; the reason is at the end of %s\n", path)
+		fmt.Fprintf(errOut, "localplane: a component gave up; the reason is at the end of %s\n", h.LogFile())
+		if err := h.RemoveKubeconfig(); err != nil {
+			fmt.Fprintln(errOut, "localplane:", err)
+		}
 		os.Exit(1)
 	}
-	return klog.Flush
 }
 
 // zapLogger is the log in the form that etcd wants, warnings and worse only.

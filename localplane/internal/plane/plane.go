@@ -21,6 +21,7 @@ import (
 	"k8s.io/client-go/rest"
 	kubeversion "k8s.io/component-base/version"
 
+	"github.com/sengu-dev/sengu/localplane/internal/component"
 	"github.com/sengu-dev/sengu/localplane/internal/config"
 	"github.com/sengu-dev/sengu/localplane/internal/home"
 )
@@ -61,7 +62,7 @@ type plane struct {
 	listener net.Listener
 	// etcdURL is where etcd listens, once it is started.
 	etcdURL string
-	parts   parts
+	parts   *component.Group
 }
 
 // Run runs a control plane until ctx ends or a component fails. It prints to
@@ -79,21 +80,22 @@ func Run(ctx context.Context, cfg config.Config, out, errOut io.Writer) (err err
 		return err
 	}
 	defer func() { err = errors.Join(err, log.Close()) }()
-	fatal := redirectLogs(ctx, log, h.LogFile(), errOut)
-	defer fatal()
+	redirectLogs(log)
 
-	p := &plane{cfg: cfg, home: h, log: log}
+	p := &plane{cfg: cfg, home: h, log: log, parts: component.NewGroup()}
+	onFatal(p.parts.Stopping, h, errOut)
 	if err := p.prepare(ctx, begin); err != nil {
 		return err
 	}
+	defer p.parts.Stop()
 	defer func() { err = errors.Join(err, h.RemoveKubeconfig()) }()
-	defer p.parts.stop()
 
 	err = p.start(ctx)
 	if err == nil {
 		fmt.Fprintf(out, "Kubernetes %s is ready at %s after %.1f s; export KUBECONFIG=%s\n",
 			kubeversion.Get().GitVersion, p.address(), time.Since(begin).Seconds(), h.KubeconfigFile())
-		err = p.parts.wait(ctx)
+		debug.FreeOSMemory() // a start leaves as much garbage as what stays
+		err = p.parts.Wait(ctx)
 	}
 	if ctx.Err() != nil {
 		return nil
@@ -134,7 +136,7 @@ func (p *plane) start(ctx context.Context) error {
 		p.waitUsable,
 	}
 	for _, step := range steps {
-		if err := p.parts.during(ctx, step); err != nil {
+		if err := p.parts.During(ctx, step); err != nil {
 			return err
 		}
 	}
