@@ -105,15 +105,25 @@ func (d *decoder) read(data []byte) (*yaml.Node, error) {
 	return root, nil
 }
 
-var syntaxLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
+var (
+	syntaxLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
+	// parserProblem matches what the library's parser says, which counts lines from 0; its scanner counts from 1.
+	parserProblem = regexp.MustCompile(`^(did not find expected (<|node content|'-' indicator|key|',' or)|found (duplicate|incompatible|undefined))`)
+)
 
 // syntax turns an error of the YAML library, which names what it expected but no values, into one with file and line.
 func (d *decoder) syntax(err error) error {
-	line, text := "1", err.Error()
+	line, text := 1, err.Error()
 	if m := syntaxLine.FindStringSubmatch(text); m != nil {
-		line, text = cmp.Or(m[1], line), m[2]
+		text = m[2]
+		if n, err := strconv.Atoi(m[1]); err == nil {
+			line = n
+			if parserProblem.MatchString(text) {
+				line++
+			}
+		}
 	}
-	return fmt.Errorf("%s:%s: this is no YAML: %s", d.file, line, text)
+	return fmt.Errorf("%s:%d: this is no YAML: %s", d.file, line, text)
 }
 
 const (
@@ -203,7 +213,7 @@ func (d *decoder) structure(n *yaml.Node, v reflect.Value, at string, depth int)
 		if !isNull(value) {
 			d.lines[path] = key.Line
 		}
-		if len(d.problems) > before || target.Kind() != reflect.String {
+		if len(d.problems) > before || isNull(value) || target.Kind() != reflect.String {
 			return
 		}
 		switch got := target.String(); {
