@@ -109,6 +109,7 @@ func (r *Repository) transfer(ctx context.Context, from string, cred credential)
 	if err := r.ensure(ctx, "sha1"); err != nil {
 		return "", err
 	}
+	r.haves(ctx) // to find damage that git would not speak of
 	if err := r.program(ctx, r.dir, "+"+from+":"+refIncoming, cred); err != nil {
 		return "", err
 	}

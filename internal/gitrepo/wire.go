@@ -274,28 +274,24 @@ const (
 	ancestors = 16
 )
 
-// haves are the heads that we have, and a few of their ancestors.
+// haves are the heads that we have, and a few of their ancestors. A head that cannot be read is damage, which the fetch
+// that asks repairs when it is done.
 func (r *Repository) haves(ctx context.Context) []string {
-	if r.damaged.Load() {
-		return nil
-	}
 	var list []string
-	add := func(hash string) bool {
-		if len(list) >= maxHaves || slices.Contains(list, hash) {
-			return false
-		}
-		list = append(list, hash)
-		return true
-	}
 	for _, prefix := range []string{refHeads, refKeep, refSeen} {
 		refs := listRefs(r.dir, prefix)
 		names := sortedRefs(refs)
 		slices.Reverse(names) // of the seen ones, the newest first
 		for _, name := range names {
 			hash := refs[name]
-			for range ancestors {
+			for i := 0; i < ancestors && len(list) < maxHaves && !slices.Contains(list, hash); i++ {
 				commit, err := r.commit(ctx, hash)
-				if err != nil || !add(hash) || len(commit.parents) == 0 || prefix != refHeads {
+				if err != nil {
+					r.damaged.Store(r.damaged.Load() || ctx.Err() == nil)
+					return nil
+				}
+				list = append(list, hash)
+				if prefix != refHeads || len(commit.parents) == 0 {
 					break
 				}
 				hash = commit.parents[0]
