@@ -325,7 +325,7 @@ func cacheKey(q Request) (string, error) {
 		Caps       Capabilities
 		Undecided  bool
 		RemoteRule string
-	}{Version(), q.Path, q.Namespace, q.Release, q.ValuesFiles, q.Values, q.Chart, q.Capabilities, q.AllowNondeterministic, q.Remote.fingerprint()})
+	}{Version(), q.Path, q.Namespace, q.Release, q.ValuesFiles, q.Values, q.Chart, q.Capabilities, q.AllowNondeterministic, q.Remote.Fingerprint()})
 	if err != nil {
 		return "", err
 	}

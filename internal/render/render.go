@@ -11,11 +11,13 @@ import (
 	"maps"
 	"os"
 	"path"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"time"
 
 	"github.com/sengu-dev/sengu/internal/manifest"
+	"github.com/sengu-dev/sengu/internal/render/remote"
 	"github.com/sengu-dev/sengu/internal/render/wire"
 	"github.com/sengu-dev/sengu/internal/render/worker"
 )
@@ -33,6 +35,8 @@ type Renderer struct {
 	opts  Options
 	pool  *pool
 	cache *cache // nil when nothing is kept
+
+	remote *remote.Client
 }
 
 // New returns a Renderer. It starts nothing.
@@ -61,7 +65,15 @@ func New(o Options) (*Renderer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Renderer{opts: o, pool: newPool(o), cache: c}, nil
+	return &Renderer{opts: o, pool: newPool(o), cache: c, remote: remote.New(chartDir(o), o.CacheLimit)}, nil
+}
+
+// chartDir is where charts from outside are kept, beside the results.
+func chartDir(o Options) string {
+	if o.CacheDir == "" {
+		return ""
+	}
+	return filepath.Join(o.CacheDir, "charts")
 }
 
 func setDefault[T int | int64 | time.Duration](v *T, def T) {
@@ -176,7 +188,7 @@ func (r *Renderer) run(ctx context.Context, w *process, q Request, rec *Recorder
 	watch := newWatch(w, r.opts.MemoryLimit)
 	defer watch.stop()
 
-	s := &server{src: rec, fileLimit: r.opts.FileLimit, readLimit: r.opts.ReadLimit, fetch: r.fetcher(q, rec)}
+	s := &server{fileLimit: r.opts.FileLimit, readLimit: r.opts.ReadLimit, fetches: fetches{r: r, policy: q.Remote, rec: rec}}
 	if err := r.sendJob(w, q, s); err != nil {
 		return nil, r.broken(ctx, w, q, err)
 	}
@@ -193,7 +205,7 @@ func (r *Renderer) run(ctx context.Context, w *process, q Request, rec *Recorder
 			if err := json.Unmarshal(payload, &f); err != nil {
 				return nil, r.broken(ctx, w, q, err)
 			}
-			return nil, &Error{Sentence: f.Sentence, File: f.File, Line: f.Line}
+			return nil, &Error{Sentence: f.Sentence, File: f.File, Line: f.Line, Temporary: s.fetches.temporary}
 		case wire.Open, wire.List, wire.Fetch:
 			answer, err := s.answer(ctx, kind, payload)
 			if err != nil {

@@ -109,6 +109,8 @@ type Options struct {
 	CacheLimit int64
 	// CacheKey (32 bytes) encrypts the results kept. Without it, results that hold a Secret are not kept.
 	CacheKey []byte
+	// Git opens other repositories for remote bases of kustomizations; they are refused when nil.
+	Git GitOpener
 	// Logger gets what an operator may want to know; nothing is logged when nil.
 	Logger *slog.Logger
 }

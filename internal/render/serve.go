@@ -19,10 +19,9 @@ const (
 // server answers the questions of one job. It is the only way of a worker to the files, and it records every answer,
 // so that a worker cannot hide what it read.
 type server struct {
-	src       *Recorder
+	fetches
 	fileLimit int64
 	readLimit int64 // bytes left that the job may read
-	fetch     func(ctx context.Context, payload []byte) (data []byte, sentence string, err error)
 }
 
 // refusal tells whether err is a decision of the source about one path, and not trouble with reading. Sources are
@@ -52,7 +51,7 @@ func refuse(name string, err error) []byte {
 // answer returns the payload of the Reply to one question. An error means that the source failed, not the job.
 func (s *server) answer(ctx context.Context, k wire.Kind, payload []byte) ([]byte, error) {
 	if k == wire.Fetch {
-		return s.answerFetch(ctx, payload)
+		return s.fetches.answer(ctx, payload)
 	}
 	name := wire.NewReader(payload).String()
 	if !fs.ValidPath(name) {
@@ -64,15 +63,11 @@ func (s *server) answer(ctx context.Context, k wire.Kind, payload []byte) ([]byt
 	return s.open(name)
 }
 
-func (s *server) answerFetch(ctx context.Context, payload []byte) ([]byte, error) {
-	data, sentence, err := s.fetch(ctx, payload)
-	if err != nil {
-		return nil, err
+// saw records name, unless it is in another repository, which is recorded as its commit.
+func (s *server) saw(name string) {
+	if _, _, own := s.source(name); own {
+		s.rec.saw(name)
 	}
-	if sentence != "" {
-		return refused("%s", sentence), nil
-	}
-	return append([]byte{byte(wire.File)}, withLength(data)...), nil
 }
 
 func withLength(data []byte) []byte {
@@ -88,13 +83,14 @@ func refused(format string, args ...any) []byte {
 }
 
 func (s *server) open(name string) ([]byte, error) {
-	info, err := fs.Stat(s.src.src, name)
+	src, in, _ := s.source(name)
+	info, err := fs.Stat(src, in)
 	switch {
 	case err != nil && absent(err):
-		s.src.saw(name)
+		s.saw(name)
 		return []byte{byte(wire.Absent)}, nil
 	case err != nil && refusal(err):
-		s.src.saw(name)
+		s.saw(name)
 		return refuse(name, err), nil
 	case err != nil:
 		return nil, fmt.Errorf("read %s: %w", name, err)
@@ -103,14 +99,14 @@ func (s *server) open(name string) ([]byte, error) {
 	case !info.Mode().IsRegular():
 		return refused("%s is no regular file", name), nil
 	}
-	s.src.saw(name)
+	s.saw(name)
 	if info.Size() > s.fileLimit {
 		return refused("%s has %d MiB and a file to render may have %d MiB: keep what is not a manifest out of the rendered folders", name, info.Size()>>20, s.fileLimit>>20), nil
 	}
 	if s.readLimit -= info.Size(); s.readLimit < 0 {
 		return refused("%s is one file too many: a render may read no more in total, so split the folder into several Apps", name), nil
 	}
-	data, err := fs.ReadFile(s.src.src, name)
+	data, err := fs.ReadFile(src, in)
 	if err != nil {
 		if refusal(err) {
 			return refuse(name, err), nil
@@ -126,7 +122,7 @@ func (s *server) openDir(name string) ([]byte, error) {
 		return nil, err
 	}
 	if !ok {
-		s.src.saw(name + "/")
+		s.saw(name + "/")
 		return []byte{byte(wire.Dir)}, nil
 	}
 	var b wire.Buffer
@@ -135,8 +131,9 @@ func (s *server) openDir(name string) ([]byte, error) {
 }
 
 func (s *server) list(name string) ([]byte, error) {
-	s.src.saw(name)
-	entries, err := fs.ReadDir(s.src.src, name)
+	s.saw(name)
+	src, in, _ := s.source(name)
+	entries, err := fs.ReadDir(src, in)
 	if err != nil {
 		if absent(err) {
 			return []byte{byte(wire.Absent)}, nil
@@ -150,8 +147,8 @@ func (s *server) list(name string) ([]byte, error) {
 		}
 		dir := e.IsDir()
 		if e.Type()&fs.ModeSymlink != 0 {
-			s.src.saw(path.Join(name, e.Name())) // the hash of the directory knows the link, not what it leads to
-			info, err := fs.Stat(s.src.src, path.Join(name, e.Name()))
+			s.saw(path.Join(name, e.Name())) // the hash of the directory knows the link, not what it leads to
+			info, err := fs.Stat(src, path.Join(in, e.Name()))
 			dir = err == nil && info.IsDir()
 		}
 		names = append(names, wire.Entry{Path: e.Name(), Dir: dir})
@@ -164,15 +161,16 @@ func (s *server) list(name string) ([]byte, error) {
 // tree returns all of a small directory and records it; ok is false when the directory is not small or anything in it
 // needs a closer look.
 func (s *server) tree(name string) (entries []wire.Entry, ok bool, err error) {
-	t := treeReader{src: s.src.src}
-	ok, err = t.read(name, "", 0)
+	src, in, _ := s.source(name)
+	t := treeReader{src: src}
+	ok, err = t.read(in, "", 0)
 	if err != nil || !ok || int64(t.bytes) > s.readLimit {
 		return nil, false, err
 	}
 	s.readLimit -= int64(t.bytes)
-	s.src.saw(name)
+	s.saw(name)
 	for _, l := range t.links {
-		s.src.saw(l)
+		s.saw(path.Join(name, l))
 	}
 	return t.entries, true, nil
 }
@@ -205,7 +203,7 @@ func (t *treeReader) read(root, rel string, depth int) (bool, error) {
 				return false, nil //nolint:nilerr // whoever needs the file asks for it by name and is told why not
 			}
 			isDir = info.IsDir()
-			t.links = append(t.links, name)
+			t.links = append(t.links, path.Join(rel, e.Name()))
 		}
 		t.files++
 		if isDir {

@@ -77,6 +77,7 @@ type Chart struct {
 	Version    string `json:"version,omitempty"`
 	Digest     string `json:"digest,omitempty"`
 	Devel      bool   `json:"devel,omitempty"` // pre-releases count when Version is a range or empty
+	URL        string `json:"url,omitempty"`   // of the archive, from the index of the repository
 }
 
 // Fault is why a job failed. It travels as JSON.
@@ -133,6 +134,12 @@ func (r *Reader) Output() Output {
 	}
 	return o
 }
+
+// The first byte of what a chart is answered with.
+const (
+	IsArchive byte = iota // the archive follows
+	IsIndex               // index.yaml of the repository follows
+)
 
 // FetchRequest asks for an input from outside of the repository; one of its fields is set. It travels as JSON.
 type FetchRequest struct {

@@ -3,12 +3,16 @@ package worker
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 
 	"helm.sh/helm/v4/pkg/chart/loader/archive"
+	sigsyaml "sigs.k8s.io/yaml"
 
+	"github.com/sengu-dev/sengu/internal/render/remote"
 	"github.com/sengu-dev/sengu/internal/render/wire"
 )
 
@@ -32,17 +36,61 @@ func (j *job) fetch(q wire.FetchRequest) ([]byte, error) {
 	return data, nil
 }
 
-// fetchChart returns the files of a chart from outside of the repository.
+// fetchChart returns the files of a chart from outside of the repository. The parent answers with the index of the
+// repository when it does not know the archive; the index is read here, in the sandbox.
 func (j *job) fetchChart(c wire.Chart) ([]*archive.BufferedFile, error) {
 	data, err := j.fetch(wire.FetchRequest{Chart: &c})
+	if err == nil && len(data) > 0 && data[0] == wire.IsIndex {
+		if err = chooseFromIndex(&c, data[1:]); err == nil {
+			data, err = j.fetch(wire.FetchRequest{Chart: &c})
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
-	files, err := archive.LoadArchiveFiles(bytes.NewReader(data))
+	if len(data) == 0 || data[0] != wire.IsArchive {
+		return nil, errors.New("fetch chart: unexpected answer")
+	}
+	files, err := archive.LoadArchiveFiles(bytes.NewReader(data[1:]))
 	if err != nil {
 		return nil, faultf("", 0, "the archive of chart %s cannot be read: %s", chartTitle(c), firstLine(err.Error()))
 	}
 	return files, nil
+}
+
+// chooseFromIndex sets where the archive is, and the digest that the index gives unless a digest is wanted already.
+func chooseFromIndex(c *wire.Chart, index []byte) error {
+	var i struct {
+		Entries map[string][]struct {
+			Version string   `json:"version"`
+			URLs    []string `json:"urls"`
+			Digest  string   `json:"digest"`
+		} `json:"entries"`
+	}
+	if err := sigsyaml.Unmarshal(index, &i); err != nil {
+		return faultf("", 0, "the index of the chart repository %s is not valid YAML", c.Repository)
+	}
+	entries, ok := i.Entries[c.Name]
+	if !ok {
+		return faultf("", 0, "the chart repository %s has no chart %s", c.Repository, c.Name)
+	}
+	versions := make([]string, len(entries))
+	for n, e := range entries {
+		versions[n] = e.Version
+	}
+	version, err := remote.Newest(versions, c.Version, c.Devel)
+	if err != nil {
+		return faultf("", 0, "chart %s: %s", chartTitle(*c), err)
+	}
+	e := entries[slices.Index(versions, version)]
+	if len(e.URLs) == 0 {
+		return faultf("", 0, "the index of %s does not say where the archive of %s %s is", c.Repository, c.Name, version)
+	}
+	c.URL = e.URLs[0]
+	if c.Digest == "" {
+		c.Digest = e.Digest
+	}
+	return nil
 }
 
 // fetchURL returns a file for kustomize.

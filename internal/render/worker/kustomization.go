@@ -177,16 +177,16 @@ func pathsIn(field string, list *yaml.Node) []entry {
 	return out
 }
 
-type remote int
+type place int
 
 const (
-	local remote = iota
+	local place = iota
 	remoteFile
 	remoteFolder
 )
 
 // remoteKind tells what kustomize takes a path for.
-func remoteKind(p string) remote {
+func remoteKind(p string) place {
 	for _, prefix := range []string{"git@", "git::", "gh:", "ssh://", "git+", "file://", "org-"} {
 		if strings.HasPrefix(p, prefix) && (prefix != "org-" || strings.Contains(p, "@github.com:")) {
 			return remoteFolder
