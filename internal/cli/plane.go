@@ -7,15 +7,19 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
+	"github.com/go-logr/logr"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/klog/v2"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
 )
@@ -37,6 +41,12 @@ type plane struct {
 	origin    string
 }
 
+// quiet keeps what the libraries log off the screen: whatever matters comes back as an error.
+var quiet = sync.OnceFunc(func() {
+	ctrllog.SetLogger(logr.Discard())
+	klog.SetLogger(logr.Discard())
+})
+
 // scheme knows the kinds of Kubernetes and of Sengu.
 func scheme() (*runtime.Scheme, error) {
 	s := runtime.NewScheme()
@@ -51,6 +61,7 @@ func scheme() (*runtime.Scheme, error) {
 
 // plane finds the API server that holds Sengu's objects. It makes no request.
 func (p *program) plane() (*plane, error) {
+	quiet()
 	config, origin, err := p.restConfig()
 	if err != nil {
 		return nil, err

@@ -52,6 +52,9 @@ func (p *program) root() *cobra.Command {
 	root.AddCommand(
 		p.getCommand(),
 		p.whyCommand(),
+		p.treeCommand(),
+		p.syncCommand(),
+		p.confirmCommand(),
 		p.renderCommand(),
 		p.schemaCommand(),
 		p.versionCommand(),
