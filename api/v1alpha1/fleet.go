@@ -64,27 +64,20 @@ type Environment struct {
 	After []string `json:"after,omitempty"`
 }
 
-// Remotes lists what a render may fetch from outside the repository. Nothing, unless it is named here.
-type Remotes struct {
-	// charts are the prefixes of the Helm repositories that may be read, such as https://charts.example.com/ or
-	// oci://registry.example.com/charts/.
-	// +kubebuilder:validation:MaxItems=100
-	// +listType=set
-	// +optional
-	Charts []string `json:"charts,omitempty"`
+// Remote is a place outside of the repository that a render may fetch from: a repository of charts, or a Git
+// repository for a remote base or a submodule.
+type Remote struct {
+	// prefix is the beginning of the URLs that may be fetched, such as https://charts.example.com,
+	// oci://registry.example.com/charts or https://git.example.com/platform.
+	// +kubebuilder:validation:MinLength=8
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule="self.matches('^(https?|oci|ssh)://[^/@]+')",message="remotes[].prefix must begin with https://, oci://, ssh:// or http://, and name no user: put credentials into the Secret that secretRef names"
+	Prefix string `json:"prefix"`
 
-	// bases are the prefixes of Git repositories that a kustomization may take as remote bases.
-	// +kubebuilder:validation:MaxItems=100
-	// +listType=set
+	// secretRef names a Secret of this namespace with "username" and "password", or "token", and optionally "caFile".
+	// It is sent to the host of the prefix only.
 	// +optional
-	Bases []string `json:"bases,omitempty"`
-
-	// submodules are the prefixes of Git repositories that may be submodules. One on the same host as the fleet's
-	// repository needs no entry.
-	// +kubebuilder:validation:MaxItems=100
-	// +listType=set
-	// +optional
-	Submodules []string `json:"submodules,omitempty"`
+	SecretRef *SecretReference `json:"secretRef,omitempty"`
 }
 
 // FleetSpec says where the repository is, how it is laid out, and the order of its environments.
@@ -123,9 +116,12 @@ type FleetSpec struct {
 	// +optional
 	ServiceAccountName string `json:"serviceAccountName,omitempty"`
 
-	// remotes lists what may be fetched from outside the repository.
+	// remotes lists what may be fetched from outside the repository: nothing, unless it is named here.
+	// +kubebuilder:validation:MaxItems=64
+	// +listType=map
+	// +listMapKey=prefix
 	// +optional
-	Remotes Remotes `json:"remotes,omitempty"`
+	Remotes []Remote `json:"remotes,omitempty"`
 
 	// suspend stops the fleet: no commit moves any App. Drift is still undone.
 	// +optional

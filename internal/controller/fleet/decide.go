@@ -107,7 +107,7 @@ func (o observation) retire(p *plan, gone []member) {
 	var waiting []member
 	for _, m := range gone {
 		switch {
-		case m.Removal == v1alpha1.RemovalApproved && m.Empty && m.Settled:
+		case m.Removal == v1alpha1.RemovalApproved && m.Objects == 0 && m.Settled:
 			p.Delete = append(p.Delete, m)
 		case m.Removal == v1alpha1.RemovalApproved:
 		default:
@@ -133,7 +133,7 @@ func (o observation) retire(p *plan, gone []member) {
 // what it waits for.
 func (o observation) holdsBack(p *plan, waiting []member) string {
 	// An App whose objects have all been taken over has nothing left to delete, and nobody needs to be asked.
-	running := slices.DeleteFunc(slices.Clone(waiting), func(m member) bool { return m.Settled && m.Empty })
+	running := slices.DeleteFunc(slices.Clone(waiting), func(m member) bool { return m.Settled && m.Objects == 0 })
 	pending := pendingRemoval(running)
 	if reason := o.needsPerson(running); reason != "" && o.confirmed != pending.Token {
 		p.Waiting = pending
@@ -155,11 +155,19 @@ func (o observation) holdsBack(p *plan, waiting []member) string {
 	return ""
 }
 
+// largeApp is how many objects an App has whose removal always waits for a person.
+const largeApp = 10
+
 // needsPerson says why the removal of waiting exceeds what Sengu does by itself, or "".
 func (o observation) needsPerson(waiting []member) string {
 	for _, m := range waiting {
 		if _, ok := environment(o.fleet, m.Environment); !ok {
 			return fmt.Sprintf("environment %s is no longer in the fleet, and %d of its Apps still run", m.Environment, countIn(waiting, m.Environment))
+		}
+	}
+	for _, m := range waiting {
+		if m.Objects >= largeApp {
+			return fmt.Sprintf("%s disappeared from the repository with all of its %d objects", m.Name, m.Objects)
 		}
 	}
 	if len(waiting) >= 2 && len(waiting)*10 > len(o.members) {

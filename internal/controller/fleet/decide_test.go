@@ -38,7 +38,7 @@ func running(f *v1alpha1.Fleet, p place, mods ...func(*member)) member {
 	spec := specOf(f, env, p, "r1")
 	m := member{
 		Name: nameOfApp(f.Name, p.Service, p.Environment), UID: types.UID("uid-" + p.Service + "-" + p.Environment), Generation: 1,
-		Service: p.Service, Environment: p.Environment, Source: spec.Source, SelfHeal: true, Settled: true,
+		Service: p.Service, Environment: p.Environment, Source: spec.Source, SelfHeal: true, Settled: true, Objects: 4,
 		Inputs: []string{p.Path}, InputsDigest: "d1",
 	}
 	for _, mod := range mods {
@@ -57,7 +57,8 @@ func members(all ...member) map[string]member {
 
 func pending(m *member)   { m.Removal = v1alpha1.RemovalPending }
 func approved(m *member)  { m.Removal = v1alpha1.RemovalApproved }
-func empty(m *member)     { m.Empty = true }
+func empty(m *member)     { m.Objects = 0 }
+func large(m *member)     { m.Objects = 10 }
 func unsettled(m *member) { m.Settled = false }
 
 // summary is a plan in words: one line for each App that is written.
@@ -159,6 +160,12 @@ func TestDecide(t *testing.T) {
 			o:      observation{members: members(many(2, pending)...)},
 			why:    "2 of 2 Apps disappeared",
 			waits:  2,
+		},
+		"Large": {
+			reason: "one App with many objects waits for a person although it is one of many",
+			o:      observation{places: placesOf(thirty), members: members(append(thirty, running(f, at("cart", "dev"), pending, large))...)},
+			why:    "cart.dev.shop disappeared from the repository with all of its 10 objects",
+			waits:  1,
 		},
 		"LastOne": {
 			reason: "a single App is within the budget however small the fleet is",

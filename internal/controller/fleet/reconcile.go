@@ -31,6 +31,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (_ ctrl.Re
 		if patchErr := r.patchStatus(ctx, before, fleet); patchErr != nil && err == nil {
 			err = patchErr
 		}
+		r.state(req.NamespacedName).looked.Store(true)
 	}()
 	fleet.Status.ObservedGeneration = fleet.Generation
 	if fleet.Spec.Suspend {

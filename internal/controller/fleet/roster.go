@@ -24,8 +24,8 @@ type member struct {
 	ServiceAccountName string
 	// Settled is true once the App's controller has acted on the whole of its spec.
 	Settled bool
-	// Empty is true when the App has no object left.
-	Empty bool
+	// Objects is how many objects the App has.
+	Objects int
 	// Inputs and InputsDigest are what the App's last render read; nil while that is not about the current spec.
 	Inputs       []string
 	InputsDigest string
@@ -39,7 +39,7 @@ func memberOf(app *v1alpha1.App) member {
 		SelfHeal:           app.Spec.SelfHeal == nil || *app.Spec.SelfHeal,
 		ServiceAccountName: app.Spec.ServiceAccountName,
 		Settled:            app.Status.ObservedGeneration == app.Generation,
-		Empty:              len(app.Status.Inventory) == 0,
+		Objects:            len(app.Status.Inventory),
 	}
 	if m.Settled {
 		m.Inputs, m.InputsDigest = app.Status.Inputs, app.Status.InputsDigest

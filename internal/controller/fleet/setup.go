@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -54,6 +55,8 @@ type Reconciler struct {
 // state is what the Reconciler keeps in mind of one Fleet. All of it can be made again.
 type state struct {
 	roster *roster
+	// looked is true once a Reconcile has ended, well or not.
+	looked atomic.Bool
 
 	mu sync.Mutex
 	// listed is true once roster holds every App of the Fleet.
@@ -98,15 +101,14 @@ func (r *Reconciler) start(_ context.Context, queue workqueue.TypedRateLimitingI
 	return nil
 }
 
-// Pushed tells the Reconciler that a commit has arrived for the repository with that normalised URL. Every Fleet that
-// reads it fetches at once.
+// Pushed tells the Reconciler that a commit has arrived for a repository. Every Fleet that reads it fetches at once.
 func (r *Reconciler) Pushed(ctx context.Context, url string) error {
 	var fleets v1alpha1.FleetList
 	if err := r.Client.List(ctx, &fleets); err != nil {
 		return fmt.Errorf("list fleets of %s: %w", url, err)
 	}
 	for i := range fleets.Items {
-		if gitrepo.NormalizeURL(fleets.Items[i].Spec.Git.URL) != url {
+		if gitrepo.NormalizeURL(fleets.Items[i].Spec.Git.URL) != gitrepo.NormalizeURL(url) {
 			continue
 		}
 		key := client.ObjectKeyFromObject(&fleets.Items[i])
@@ -115,6 +117,21 @@ func (r *Reconciler) Pushed(ctx context.Context, url string) error {
 		st.pushed = true
 		st.mu.Unlock()
 		r.enqueue(key)
+	}
+	return nil
+}
+
+// Ready says which Fleet has not been looked at since the start, if there is one.
+func (r *Reconciler) Ready(ctx context.Context) error {
+	var fleets v1alpha1.FleetList
+	if err := r.Client.List(ctx, &fleets); err != nil {
+		return fmt.Errorf("list fleets: %w", err)
+	}
+	for i := range fleets.Items {
+		st := r.state(client.ObjectKeyFromObject(&fleets.Items[i]))
+		if !st.looked.Load() {
+			return fmt.Errorf("fleet %s has not been compared with its repository yet", fleets.Items[i].Name)
+		}
 	}
 	return nil
 }

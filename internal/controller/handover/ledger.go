@@ -105,6 +105,14 @@ func (l *Ledger) Claim(name, app types.NamespacedName, generation int64, cluster
 	}
 }
 
+// Claimed reports whether app has claimed at that generation or a later one.
+func (l *Ledger) Claimed(app types.NamespacedName, generation int64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c, ok := l.claims[app]
+	return ok && c.generation >= generation
+}
+
 // Forget drops all that is known of an App that no longer exists.
 func (l *Ledger) Forget(app types.NamespacedName) {
 	l.mu.Lock()

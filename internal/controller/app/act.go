@@ -1,0 +1,203 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/sengu-dev/sengu/api/v1alpha1"
+	"github.com/sengu-dev/sengu/internal/apply"
+	"github.com/sengu-dev/sengu/internal/controller/target"
+	"github.com/sengu-dev/sengu/internal/kube"
+	"github.com/sengu-dev/sengu/internal/manifest"
+)
+
+// handoverWait is how soon an App looks again that waits for another App to say what it wants, or to take over.
+const handoverWait = time.Second
+
+// act carries out a plan, wave by wave, and then removes what is no longer wanted.
+func (r *Reconciler) act(ctx context.Context, app *v1alpha1.App, t *target.Target, d desired, changes apply.ChangeSet) (ctrl.Result, error) {
+	if err := r.prepare(ctx, app, t, d, changes); err != nil {
+		r.stopped(app, "NotPrepared", err.Error())
+		return r.again(app, true), nil
+	}
+	drifted := r.witness(ctx, app, t, changes)
+	options := apply.Options{Owner: ownerOf(app), Key: r.Key, As: as(app), Health: r.Health}
+	waves := changes.Waves()
+	for i, wave := range waves {
+		result := apply.Do(ctx, t.Conn, wave.Changes, options)
+		r.absorb(app, t, result)
+		if len(result.Failed) > 0 {
+			return r.unapplied(app, t, result.Failed), nil
+		}
+		if waiting := first(wave.Changes, apply.Wait); waiting != nil {
+			return r.waits(app, *waiting), nil
+		}
+		if i < len(waves)-1 {
+			if why, ready := r.waveReady(app, t, wave.Number); !ready {
+				return r.holdWave(app, t, wave.Number, why)
+			}
+		}
+	}
+	r.restored(ctx, app, t, drifted)
+	return r.remove(ctx, app, t, changes, options)
+}
+
+// remove prunes what the plan allows, and ends the sync.
+func (r *Reconciler) remove(ctx context.Context, app *v1alpha1.App, t *target.Target, changes apply.ChangeSet, options apply.Options) (ctrl.Result, error) {
+	removals := changes.Removals()
+	result := apply.Do(ctx, t.Conn, removals, options)
+	r.absorb(app, t, result)
+	if len(result.Failed) > 0 {
+		return r.unapplied(app, t, result.Failed), nil
+	}
+	r.tries.done(client.ObjectKeyFromObject(app))
+	app.Status.HandledSync = app.Annotations[AnnotationSync]
+	if app.Spec.Removal == "" && app.Status.Revision != app.Spec.Source.Revision {
+		app.Status.Revision = app.Spec.Source.Revision
+		app.Status.LastSynced = &metav1.Time{Time: r.Now().Truncate(time.Second)}
+	}
+	seen, err := look(string(app.UID), app.Status.Inventory, t.Live)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	app.Status.Inventory = seen.entries
+	r.report(ctx, app, t, seen)
+	if waiting := first(removals, apply.Wait); waiting != nil && app.Status.PendingRemoval == nil {
+		return ctrl.Result{RequeueAfter: handoverWait}, nil
+	}
+	return ctrl.Result{}, nil
+}
+
+func first(changes []apply.Change, action apply.Action) *apply.Change {
+	i := slices.IndexFunc(changes, func(c apply.Change) bool { return c.Action == action })
+	if i < 0 {
+		return nil
+	}
+	return &changes[i]
+}
+
+// absorb notes what was written: in the status, and in the live state, so that the echo of a write is no news.
+func (r *Reconciler) absorb(app *v1alpha1.App, t *target.Target, result apply.Result) {
+	for _, live := range result.Live {
+		t.Live.Observe(live)
+	}
+	app.Status.Inventory = result.Inventory(app.Status.Inventory)
+}
+
+// prepare does what has to be done before the first write: the kinds that will be written are noted, so that after a
+// crash their objects are found, and the namespace is made if the Delivery says so.
+func (r *Reconciler) prepare(ctx context.Context, app *v1alpha1.App, t *target.Target, d desired, changes apply.ChangeSet) error {
+	var kinds []schema.GroupVersionKind
+	for _, c := range changes.Changes {
+		if !c.Wanted || !c.Sends() {
+			continue
+		}
+		if gvk := c.Item.GroupVersionKind(); !slices.Contains(kinds, gvk) {
+			kinds = append(kinds, gvk)
+		}
+	}
+	if len(kinds) == 0 {
+		return nil
+	}
+	if err := r.Targets.Remember(ctx, t, kinds); err != nil {
+		return err
+	}
+	if !d.settings.CreatesNamespace() {
+		return nil
+	}
+	return r.ensureNamespace(ctx, app, t)
+}
+
+// ensureNamespace makes the App's namespace if it does not exist. It is nobody's: several Apps may share it, and none
+// deletes it.
+func (r *Reconciler) ensureNamespace(ctx context.Context, app *v1alpha1.App, t *target.Target) error {
+	name := app.Spec.Source.Namespace
+	if t.HasNamespace(name) {
+		return nil
+	}
+	body, err := json.Marshal(map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": name}})
+	if err != nil {
+		return fmt.Errorf("encode namespace %s: %w", name, err)
+	}
+	_, err = t.Conn.Do(ctx, kube.Request{Verb: "create", Path: "/api/v1/namespaces", Body: body, As: as(app), Flow: app.Name})
+	if err != nil && !apierrors.IsAlreadyExists(err) {
+		if apierrors.IsForbidden(err) && r.namespaceExists(ctx, t, name) {
+			err = nil
+		}
+		if err != nil {
+			return fmt.Errorf("make namespace %s (set createNamespace: false in sengu.yaml if somebody else makes it): %w", name, err)
+		}
+	}
+	t.NoteNamespace(name)
+	return nil
+}
+
+func (r *Reconciler) namespaceExists(ctx context.Context, t *target.Target, name string) bool {
+	_, err := t.Conn.Do(ctx, kube.Request{Verb: "get", Path: "/api/v1/namespaces/" + name})
+	return err == nil
+}
+
+// waveReady reports whether every object up to a wave is healthy, and if not, which is not.
+func (r *Reconciler) waveReady(app *v1alpha1.App, t *target.Target, wave int32) (string, bool) {
+	for _, entry := range app.Status.Inventory {
+		ref, err := manifest.ParseID(entry.ID)
+		if err != nil || entry.Wave > wave {
+			continue
+		}
+		is, found := t.Live.Live(ref)
+		if !found {
+			return ref.String() + " is not seen yet", false
+		}
+		if worse(is.Health, v1alpha1.Suspended) {
+			return ref.String() + ": " + is.Message, false
+		}
+	}
+	return "", true
+}
+
+// holdWave ends this Reconcile because a wave is not healthy yet. The watch of its objects goes on from here.
+func (r *Reconciler) holdWave(app *v1alpha1.App, t *target.Target, wave int32, why string) (ctrl.Result, error) {
+	seen, err := look(string(app.UID), app.Status.Inventory, t.Live)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	app.Status.Health, app.Status.Inventory = seen.health, seen.entries
+	r.stopped(app, reasonWave, fmt.Sprintf("wave %d waits until it is healthy before the next begins: %s", wave, why))
+	app.Status.Sync = v1alpha1.OutOfSync
+	return ctrl.Result{}, nil
+}
+
+// waits ends this Reconcile because another App has to decide first.
+func (r *Reconciler) waits(app *v1alpha1.App, c apply.Change) ctrl.Result {
+	r.stopped(app, "Waits", c.Ref.String()+" "+c.Reason)
+	app.Status.Sync = v1alpha1.OutOfSync
+	return ctrl.Result{RequeueAfter: handoverWait}
+}
+
+// unapplied reports what could not be written, and when it is tried again.
+func (r *Reconciler) unapplied(app *v1alpha1.App, t *target.Target, failures []apply.Failure) ctrl.Result {
+	t.ForgetNamespace(app.Spec.Source.Namespace) // it may be what is missing
+	reason, retryable := "ApplyFailed", false
+	for _, f := range failures {
+		retryable = retryable || f.Retryable
+		if f.Conflict {
+			reason = "Conflict"
+		}
+	}
+	if seen, err := look(string(app.UID), app.Status.Inventory, t.Live); err == nil {
+		app.Status.Health, app.Status.Inventory = seen.health, seen.entries
+	}
+	r.stopped(app, reason, describe(failures))
+	app.Status.Sync = v1alpha1.OutOfSync
+	app.Status.HandledSync = app.Annotations[AnnotationSync]
+	return r.again(app, retryable)
+}

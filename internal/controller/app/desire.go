@@ -1,0 +1,173 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/sengu-dev/sengu/api/v1alpha1"
+	"github.com/sengu-dev/sengu/internal/controller/origin"
+	"github.com/sengu-dev/sengu/internal/controller/target"
+	"github.com/sengu-dev/sengu/internal/delivery"
+	"github.com/sengu-dev/sengu/internal/gitrepo"
+	"github.com/sengu-dev/sengu/internal/health"
+	"github.com/sengu-dev/sengu/internal/manifest"
+	"github.com/sengu-dev/sengu/internal/render"
+)
+
+// desired is what an App should be, and what that was made of.
+type desired struct {
+	set      manifest.Set
+	ignored  map[manifest.Ref][]manifest.FieldPath
+	settings delivery.Settings
+	// inputs are what was read, also by a render that failed.
+	inputs   render.ReadSet
+	warnings []string
+	degraded []string
+}
+
+// ownerOf returns the App as the owner of its objects.
+func ownerOf(app *v1alpha1.App) manifest.Owner {
+	return manifest.Owner{Namespace: app.Namespace, Name: app.Name, UID: string(app.UID)}
+}
+
+// desire renders what app should be. The inputs are returned with an error too: while they stay the same, the same
+// error comes again.
+func (r *Reconciler) desire(ctx context.Context, app *v1alpha1.App, fleet *v1alpha1.Fleet, t *target.Target) (desired, error) {
+	if app.Spec.Removal != "" {
+		return desired{}, nil
+	}
+	tree, err := r.tree(ctx, app, fleet)
+	if err != nil {
+		return desired{}, err
+	}
+	rec := render.NewRecorder(tree)
+	d := desired{}
+	d.settings, err = readDelivery(rec, app, fleet)
+	if err == nil {
+		err = r.render(ctx, &d, rec, app, fleet, t)
+	}
+	inputs, readErr := rec.ReadSet()
+	if readErr != nil && err == nil {
+		err = readErr
+	}
+	if d.inputs == nil {
+		d.inputs = inputs
+	}
+	return d, err
+}
+
+// tree returns the revision of the App. One that the mirror does not hold, as after the disk was lost, is fetched.
+func (r *Reconciler) tree(ctx context.Context, app *v1alpha1.App, fleet *v1alpha1.Fleet) (*gitrepo.Tree, error) {
+	repository, err := r.Repositories.Repository(fleet.Spec.Git.URL)
+	if err != nil {
+		return nil, err
+	}
+	revision := app.Spec.Source.Revision
+	if !repository.Has(ctx, revision) {
+		auth, err := origin.Auth(ctx, r.Client, fleet)
+		if err != nil {
+			return nil, err
+		}
+		if err := repository.FetchRevision(ctx, revision, auth); err != nil {
+			return nil, fmt.Errorf("revision %.7s cannot be had: %w", revision, err)
+		}
+	}
+	return repository.Tree(ctx, revision)
+}
+
+// readDelivery reads the Delivery files that concern app.
+func readDelivery(rec *render.Recorder, app *v1alpha1.App, fleet *v1alpha1.Fleet) (delivery.Settings, error) {
+	service, environment := folders(fleet.Spec.Layout, app.Spec.Source.Path)
+	if app.Spec.Service == "" {
+		service, environment = app.Spec.Source.Path, app.Spec.Source.Path
+	}
+	d, err := delivery.Read(rec, service, environment, app.Spec.Environment)
+	if err != nil {
+		return delivery.Settings{}, err
+	}
+	return d.Settings, nil
+}
+
+// folders returns the folder of the service and of the environment: the path up to the element of the layout that
+// holds the placeholder.
+func folders(layout, path string) (service, environment string) {
+	elements := strings.Split(path, "/")
+	upTo := func(placeholder string) string {
+		for i, pattern := range strings.Split(layout, "/") {
+			if strings.Contains(pattern, placeholder) && i < len(elements) {
+				return strings.Join(elements[:i+1], "/")
+			}
+		}
+		return path
+	}
+	return upTo("{service}"), upTo("{environment}")
+}
+
+// render fills d with the objects.
+func (r *Reconciler) render(ctx context.Context, d *desired, rec *render.Recorder, app *v1alpha1.App, fleet *v1alpha1.Fleet, t *target.Target) error {
+	rules, err := health.Compile(d.settings.Health)
+	if err != nil {
+		return err
+	}
+	if len(d.settings.Health) > 0 {
+		r.rules.set(client.ObjectKeyFromObject(app), rules)
+	} else {
+		r.rules.forget(client.ObjectKeyFromObject(app))
+	}
+	remotes, err := origin.Remotes(ctx, r.Client, fleet)
+	if err != nil {
+		return err
+	}
+	result, err := r.Renderer.Render(ctx, request(rec, d.settings, app, remotes, t))
+	if err != nil {
+		return err
+	}
+	d.inputs, d.degraded, d.warnings = result.ReadSet, result.Degraded, result.Warnings
+	kinds := make([]schema.GroupKind, 0, len(result.Objects))
+	for _, object := range result.Objects {
+		kinds = append(kinds, object.GroupVersionKind().GroupKind())
+	}
+	scopes, err := t.Conn.Scopes(ctx, kinds...)
+	if err != nil {
+		return err
+	}
+	if d.set, err = manifest.NewSet(result.Objects, app.Spec.Source.Namespace, ownerOf(app), scopes); err != nil {
+		return err
+	}
+	d.ignored = manifest.Ignored(d.set, d.settings.Ignore)
+	return nil
+}
+
+// request says what to render for app.
+func request(src render.Source, settings delivery.Settings, app *v1alpha1.App, remotes render.RemotePolicy, t *target.Target) render.Request {
+	release := settings.Source.ReleaseName
+	if release == "" {
+		release = app.Spec.Service
+	}
+	req := render.Request{
+		Source: src, Path: app.Spec.Source.Path, Namespace: app.Spec.Source.Namespace, Release: release,
+		ValuesFiles: settings.Source.ValuesFiles, Values: settings.Source.Values,
+		Capabilities: t.Capabilities, AllowNondeterministic: settings.Source.Nondeterministic(),
+		Remote: remotes,
+	}
+	if chart := settings.Source.Chart; chart != nil && chart.Path != "" {
+		req.Path = chart.Path
+	} else if chart != nil {
+		req.Chart = &render.ChartRef{Repository: chart.Repository, Name: chart.Name, Version: chart.Version, Digest: chart.Digest}
+	}
+	return req
+}
+
+// fleetOf reads the Fleet whose repository holds app.
+func (r *Reconciler) fleetOf(ctx context.Context, app *v1alpha1.App) (*v1alpha1.Fleet, error) {
+	fleet := &v1alpha1.Fleet{}
+	if err := r.Client.Get(ctx, types.NamespacedName{Namespace: app.Namespace, Name: app.Spec.Fleet}, fleet); err != nil {
+		return nil, fmt.Errorf("read fleet %s, whose repository holds the App: %w", app.Spec.Fleet, err)
+	}
+	return fleet, nil
+}

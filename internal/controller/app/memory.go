@@ -1,0 +1,122 @@
+package app
+
+import (
+	"strconv"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/sengu-dev/sengu/api/v1alpha1"
+)
+
+// recent holds Apps as the API server answered a write, until the cache shows the same or something newer. Without it
+// a Reconcile right after a write would act on the status from before it.
+type recent struct {
+	mu   sync.Mutex
+	apps map[types.NamespacedName]*v1alpha1.App
+}
+
+func (m *recent) keep(app *v1alpha1.App) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.apps == nil {
+		m.apps = map[types.NamespacedName]*v1alpha1.App{}
+	}
+	m.apps[client.ObjectKeyFromObject(app)] = app
+}
+
+// latest returns the newer of the cached App and the one kept.
+func (m *recent) latest(cached *v1alpha1.App) *v1alpha1.App {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	key := client.ObjectKeyFromObject(cached)
+	kept := m.apps[key]
+	if kept == nil {
+		return cached
+	}
+	if kept.UID != cached.UID || !newer(kept.ResourceVersion, cached.ResourceVersion) {
+		delete(m.apps, key)
+		return cached
+	}
+	return kept.DeepCopy()
+}
+
+func (m *recent) forget(app types.NamespacedName) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.apps, app)
+}
+
+// newer compares resource versions of one object, which grow as numbers do. What is not a number is not newer.
+func newer(a, b string) bool {
+	x, errA := strconv.ParseUint(a, 10, 64)
+	y, errB := strconv.ParseUint(b, 10, 64)
+	return errA == nil && errB == nil && x > y
+}
+
+const (
+	// firstRetry is the wait after the first failure of an App; it doubles from there.
+	firstRetry = 2 * time.Second
+	// lastRetry is the longest wait. A new commit or a person does not wait for it.
+	lastRetry = 5 * time.Minute
+)
+
+// tries remembers the Apps whose last try failed, and when the next is due.
+type tries struct {
+	mu   sync.Mutex
+	apps map[types.NamespacedName]try
+}
+
+type try struct {
+	generation int64
+	failures   int
+	next       time.Time
+}
+
+// due reports whether app may be tried now: it did not fail at this generation, or has waited.
+func (t *tries) due(app types.NamespacedName, generation int64, now time.Time) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	last, failed := t.apps[app]
+	return !failed || last.generation != generation || !now.Before(last.next)
+}
+
+// failed notes a failure and returns how long to wait. What only a change of the input can mend waits longest.
+func (t *tries) failed(app types.NamespacedName, generation int64, retryable bool, now time.Time) time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	last := t.apps[app]
+	if last.generation != generation {
+		last = try{generation: generation}
+	}
+	wait := lastRetry
+	if retryable {
+		wait = min(firstRetry<<min(last.failures, 16), lastRetry)
+	}
+	last.failures++
+	last.next = now.Add(wait)
+	if t.apps == nil {
+		t.apps = map[types.NamespacedName]try{}
+	}
+	t.apps[app] = last
+	return wait
+}
+
+// wait returns how long app still waits for its next try, if its last one failed.
+func (t *tries) wait(app types.NamespacedName, now time.Time) (time.Duration, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	last, failed := t.apps[app]
+	if !failed {
+		return 0, false
+	}
+	return max(last.next.Sub(now), time.Millisecond), true
+}
+
+func (t *tries) done(app types.NamespacedName) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.apps, app)
+}

@@ -1,0 +1,135 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/sengu-dev/sengu/api/v1alpha1"
+	"github.com/sengu-dev/sengu/internal/controller/target"
+	"github.com/sengu-dev/sengu/internal/manifest"
+)
+
+// Reconcile brings one App's cluster to what its revision says, or finds out that it is there already.
+func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (_ ctrl.Result, err error) {
+	app := &v1alpha1.App{}
+	if err := r.Client.Get(ctx, req.NamespacedName, app); err != nil {
+		if client.IgnoreNotFound(err) == nil {
+			r.forget(req.NamespacedName)
+		}
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	if !app.DeletionTimestamp.IsZero() {
+		return ctrl.Result{}, nil
+	}
+	app = r.recent.latest(app)
+	before := app.DeepCopy()
+	defer func() {
+		if patchErr := r.patchStatus(ctx, before, app); patchErr != nil && err == nil {
+			err = patchErr
+		}
+	}()
+	if app.Spec.Suspend {
+		r.claimInventory(app)
+		r.stopped(app, "Suspended", "the App is suspended: set spec.suspend to false to go on")
+		return ctrl.Result{}, nil
+	}
+	t, reason := r.Targets.Get(types.NamespacedName{Namespace: app.Namespace, Name: app.Spec.Source.Cluster})
+	if t == nil {
+		r.stopped(app, "ClusterNotReady", reason)
+		return ctrl.Result{}, nil
+	}
+	return r.step(ctx, app, t)
+}
+
+// step observes, decides and acts.
+func (r *Reconciler) step(ctx context.Context, app *v1alpha1.App, t *target.Target) (ctrl.Result, error) {
+	r.moveCluster(app)
+	if kind, complete := r.watched(app, t); !complete {
+		r.Log.Debug("live state is not complete yet", "app", app.Name, "kind", kind)
+		return ctrl.Result{RequeueAfter: watchWait}, nil
+	}
+	seen, err := look(string(app.UID), app.Status.Inventory, t.Live)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	key := client.ObjectKeyFromObject(app)
+	work := decide(app, seen, r.tries.due(key, app.Generation, r.Now()))
+	if !work.Sync {
+		r.claimInventory(app)
+		return r.rest(ctx, app, t, seen), nil
+	}
+	return r.sync(ctx, app, t, work)
+}
+
+// watchWait is how long an App waits for the first complete list of the kinds that it holds.
+const watchWait = 100 * time.Millisecond
+
+// watched reports whether the live state of every kind in the inventory is complete. Until it is, nothing can be
+// concluded from an object that is not seen.
+func (r *Reconciler) watched(app *v1alpha1.App, t *target.Target) (string, bool) {
+	for _, entry := range app.Status.Inventory {
+		ref, err := manifest.ParseID(entry.ID)
+		if err != nil {
+			return "", true // look says what is wrong with it
+		}
+		if !t.Live.Synced(ref.GroupKind()) {
+			return ref.Kind, false
+		}
+	}
+	return "", true
+}
+
+// rest reports an App that needs no write.
+func (r *Reconciler) rest(ctx context.Context, app *v1alpha1.App, t *target.Target, seen picture) ctrl.Result {
+	app.Status.Inventory = seen.entries
+	r.report(ctx, app, t, seen)
+	if wait, waits := r.tries.wait(client.ObjectKeyFromObject(app), r.Now()); waits {
+		return ctrl.Result{RequeueAfter: wait}
+	}
+	return ctrl.Result{}
+}
+
+// forget drops what is kept of an App that no longer exists. Its objects stay.
+func (r *Reconciler) forget(app types.NamespacedName) {
+	r.Ledger.Forget(app)
+	r.tries.done(app)
+	r.rules.forget(app)
+	r.recent.forget(app)
+}
+
+// patchStatus writes the status if it changed. Nothing that was applied is lost if this fails: the objects carry their
+// mark, and the next Reconcile finds them by it.
+func (r *Reconciler) patchStatus(ctx context.Context, before, after *v1alpha1.App) error {
+	if equality.Semantic.DeepEqual(before.Status, after.Status) {
+		return nil
+	}
+	written := after.DeepCopy()
+	if err := r.Client.Status().Patch(ctx, written, client.MergeFrom(before)); err != nil {
+		if client.IgnoreNotFound(err) == nil {
+			return nil
+		}
+		return fmt.Errorf("write status of App %s: %w", after.Name, err)
+	}
+	r.recent.keep(written)
+	return nil
+}
+
+// moveCluster lets go of the objects in the cluster that the App has left. They run on: nobody has said that they
+// should not.
+func (r *Reconciler) moveCluster(app *v1alpha1.App) {
+	st := &app.Status
+	if st.Cluster == app.Spec.Source.Cluster {
+		return
+	}
+	if st.Cluster != "" && len(st.Inventory) > 0 {
+		r.event(app, warning, "Orphaned", "MoveCluster",
+			fmt.Sprintf("the App moved from cluster %s to %s: its %d objects in %s run on and are no longer looked after", st.Cluster, app.Spec.Source.Cluster, len(st.Inventory), st.Cluster))
+	}
+	st.Cluster, st.Inventory, st.Revision = app.Spec.Source.Cluster, nil, ""
+}

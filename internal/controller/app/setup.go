@@ -1,0 +1,109 @@
+// Package app makes each App's cluster hold what its files say.
+//
+// It is responsible for an App's status and for every write to the objects of an App: it renders the revision that the
+// spec names, plans, applies wave by wave, prunes what may be pruned, undoes drift, and says why an App is not synced
+// and healthy. It refuses to choose the revision: whoever owns spec.source does.
+package app
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/client-go/util/workqueue"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/sengu-dev/sengu/api/v1alpha1"
+	"github.com/sengu-dev/sengu/internal/controller/handover"
+	"github.com/sengu-dev/sengu/internal/controller/target"
+	"github.com/sengu-dev/sengu/internal/gitrepo"
+	"github.com/sengu-dev/sengu/internal/manifest"
+	"github.com/sengu-dev/sengu/internal/render"
+)
+
+// Reconciler syncs Apps.
+type Reconciler struct {
+	// Client reads Apps and Fleets from the cache and Secrets from the API server.
+	Client client.Client
+	// Repositories holds the mirrors.
+	Repositories *gitrepo.Store
+	Renderer     *render.Renderer
+	// Targets says which clusters may be written to.
+	Targets *target.Registry
+	// Ledger says which App wants which object.
+	Ledger *handover.Ledger
+	// Key keys the hashes of the inventory.
+	Key    manifest.Key
+	Events events.EventRecorder
+	// Renders is the version of the renderer that the status names.
+	Renders string
+	// Workers is how many Apps are worked on at once.
+	Workers int
+	Log     *slog.Logger
+	Now     func() time.Time
+
+	rules  rulebook
+	recent recent
+	tries  tries
+
+	mu    sync.Mutex
+	queue workqueue.TypedRateLimitingInterface[reconcile.Request]
+}
+
+// Setup registers r with mgr. Call it before anything puts a Target into the registry.
+func (r *Reconciler) Setup(mgr ctrl.Manager) error {
+	r.Targets.Subscribe(r.clusterChanged)
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("app").
+		For(&v1alpha1.App{}, builder.WithPredicates(predicate.Or(
+			predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{}))).
+		WatchesRawSource(source.TypedFunc[reconcile.Request](r.start)).
+		WithOptions(controller.Options{MaxConcurrentReconciles: r.Workers}).
+		Complete(r)
+}
+
+// start keeps the queue, so that a watch of a target cluster can add to it.
+func (r *Reconciler) start(_ context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.queue = queue
+	return nil
+}
+
+// Changed queues the App whose objects changed in a cluster.
+func (r *Reconciler) Changed(owner manifest.Owner) {
+	r.enqueue(types.NamespacedName{Namespace: owner.Namespace, Name: owner.Name})
+}
+
+func (r *Reconciler) enqueue(app types.NamespacedName) {
+	r.mu.Lock()
+	queue := r.queue
+	r.mu.Unlock()
+	if queue != nil {
+		queue.Add(reconcile.Request{NamespacedName: app})
+	}
+}
+
+// clusterChanged queues the Apps of a cluster that became usable, or ceased to be.
+func (r *Reconciler) clusterChanged(cluster types.NamespacedName) {
+	ctx := context.Background() // a read of the cache
+	var apps v1alpha1.AppList
+	if err := r.Client.List(ctx, &apps, client.InNamespace(cluster.Namespace), client.UnsafeDisableDeepCopy); err != nil {
+		r.Log.Error("list Apps of a cluster that changed", "cluster", cluster.Name, "error", err)
+		return
+	}
+	for i := range apps.Items {
+		if app := &apps.Items[i]; app.Spec.Source.Cluster == cluster.Name {
+			r.enqueue(client.ObjectKeyFromObject(app))
+		}
+	}
+}

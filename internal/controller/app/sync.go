@@ -1,0 +1,162 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/sengu-dev/sengu/api/v1alpha1"
+	"github.com/sengu-dev/sengu/internal/apply"
+	"github.com/sengu-dev/sengu/internal/controller/target"
+	"github.com/sengu-dev/sengu/internal/kube"
+	"github.com/sengu-dev/sengu/internal/manifest"
+	"github.com/sengu-dev/sengu/internal/render"
+)
+
+// AnnotationSync asks for every object to be sent again. Any new value does.
+const AnnotationSync = "sengu.dev/sync"
+
+// sync renders, plans and applies.
+func (r *Reconciler) sync(ctx context.Context, app *v1alpha1.App, t *target.Target, w work) (ctrl.Result, error) {
+	fleet, err := r.fleetOf(ctx, app)
+	if err != nil {
+		r.claimInventory(app)
+		r.stopped(app, "FleetNotReadable", err.Error())
+		return r.again(app, true), nil
+	}
+	d, err := r.desire(ctx, app, fleet, t)
+	app.Status.ObservedGeneration = app.Generation
+	if d.inputs != nil {
+		app.Status.Inputs, app.Status.InputsDigest = d.inputs.Paths(), d.inputs.Digest()
+		app.Status.Renderer = r.Renders
+	}
+	if err != nil {
+		r.claimInventory(app)
+		return r.unrendered(app, t, err)
+	}
+	r.rendered(app, d)
+	r.claim(app, d.set)
+	changes, err := apply.Plan(r.input(app, d, t, w))
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	app.Status.PendingRemoval = changes.Pending
+	return r.act(ctx, app, t, d, changes)
+}
+
+// again schedules the next try of an App that failed.
+func (r *Reconciler) again(app *v1alpha1.App, retryable bool) ctrl.Result {
+	return ctrl.Result{RequeueAfter: r.tries.failed(client.ObjectKeyFromObject(app), app.Generation, retryable, r.Now())}
+}
+
+// unrendered reports that the files could not be turned into objects. What runs stays as it is, and is still watched.
+func (r *Reconciler) unrendered(app *v1alpha1.App, t *target.Target, err error) (ctrl.Result, error) {
+	retryable := true
+	if failure := (*render.Error)(nil); errors.As(err, &failure) {
+		retryable = failure.Temporary
+	}
+	r.condition(app, v1alpha1.ConditionRendered, metav1.ConditionFalse, "RenderFailed", err.Error())
+	if seen, lookErr := look(string(app.UID), app.Status.Inventory, t.Live); lookErr == nil {
+		app.Status.Health, app.Status.Inventory = seen.health, seen.entries
+	}
+	r.stopped(app, "RenderFailed", err.Error())
+	return r.again(app, retryable), nil
+}
+
+// rendered reports a render that succeeded, with what people should know about it.
+func (r *Reconciler) rendered(app *v1alpha1.App, d desired) {
+	if app.Spec.Removal != "" {
+		return
+	}
+	r.condition(app, v1alpha1.ConditionRendered, metav1.ConditionTrue, "Rendered", "the files were turned into objects")
+	if len(d.degraded) > 0 {
+		r.condition(app, v1alpha1.ConditionSandboxed, metav1.ConditionFalse, "LayerMissing",
+			"the kernel lacks a layer of the render sandbox: "+strings.Join(d.degraded, ", "))
+	} else {
+		meta.RemoveStatusCondition(&app.Status.Conditions, v1alpha1.ConditionSandboxed)
+	}
+	if len(d.warnings) > 0 {
+		r.condition(app, v1alpha1.ConditionHooksSkipped, metav1.ConditionTrue, "Skipped", strings.Join(d.warnings, "; "))
+	} else {
+		meta.RemoveStatusCondition(&app.Status.Conditions, v1alpha1.ConditionHooksSkipped)
+	}
+}
+
+// claim says what the App wants.
+func (r *Reconciler) claim(app *v1alpha1.App, set manifest.Set) {
+	refs := make([]manifest.Ref, 0, set.Len())
+	for _, item := range set.Items() {
+		refs = append(refs, item.Ref)
+	}
+	r.Ledger.Claim(fleetKey(app), client.ObjectKeyFromObject(app), app.Generation, app.Spec.Source.Cluster, refs)
+}
+
+// claimInventory says that the App wants what it has: it was not told otherwise, or cannot find out.
+func (r *Reconciler) claimInventory(app *v1alpha1.App) {
+	key := client.ObjectKeyFromObject(app)
+	if r.Ledger.Claimed(key, app.Generation) {
+		return
+	}
+	var refs []manifest.Ref
+	if app.Spec.Removal == "" {
+		for _, entry := range app.Status.Inventory {
+			if ref, err := manifest.ParseID(entry.ID); err == nil {
+				refs = append(refs, ref)
+			}
+		}
+	}
+	r.Ledger.Claim(fleetKey(app), key, app.Generation, app.Spec.Source.Cluster, refs)
+}
+
+func fleetKey(app *v1alpha1.App) types.NamespacedName {
+	return types.NamespacedName{Namespace: app.Namespace, Name: app.Spec.Fleet}
+}
+
+// input gathers what a plan is made from.
+func (r *Reconciler) input(app *v1alpha1.App, d desired, t *target.Target, w work) apply.Input {
+	key, cluster := client.ObjectKeyFromObject(app), app.Spec.Source.Cluster
+	return apply.Input{
+		Owner: ownerOf(app), Set: d.set, Inventory: app.Status.Inventory, Ignored: d.ignored, Key: r.Key,
+		Live: t.Live.Live, Synced: t.Live.Synced, OwnedLive: t.Live.OwnedBy(string(app.UID)),
+		Confirmed: app.Annotations[manifest.AnnotationConfirm], Removal: app.Spec.Removal, Resend: w.Resend,
+		Claims: apply.Claims{
+			Rival: func(ref manifest.Ref) (string, bool) {
+				rival, ok := r.Ledger.Rival(key, cluster, ref)
+				return rival.Name, ok
+			},
+			Decided: func(owner manifest.Owner, ref manifest.Ref) (wants, decided bool) {
+				return r.Ledger.Decided(types.NamespacedName{Namespace: owner.Namespace, Name: owner.Name}, cluster, ref)
+			},
+			Undecided: func() (string, bool) { return r.Ledger.Undecided(fleetKey(app), cluster) },
+		},
+	}
+}
+
+// as returns whom the App deploys as: a service account of its target namespace if its Fleet names one, of the App's own
+// namespace if it was written by hand.
+func as(app *v1alpha1.App) kube.As {
+	switch {
+	case app.Spec.ServiceAccountName == "":
+		return kube.As{}
+	case app.Spec.Service == "":
+		return kube.As{Namespace: app.Namespace, Name: app.Spec.ServiceAccountName}
+	default:
+		return kube.As{Namespace: app.Spec.Source.Namespace, Name: app.Spec.ServiceAccountName}
+	}
+}
+
+// describe joins failures into one sentence: the first, and how many more there are.
+func describe(failures []apply.Failure) string {
+	text := failures[0].Sentence
+	if more := len(failures) - 1; more > 0 {
+		text += fmt.Sprintf(" (and %d more)", more)
+	}
+	return text
+}
