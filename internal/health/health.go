@@ -16,8 +16,8 @@ import (
 type Status struct {
 	// Status is one of the words of the API.
 	Status v1alpha1.HealthStatus
-	// Message says why, as part of a sentence that begins with the object ("has 1 of 2 Pods available"). It may be
-	// empty, and an object that is Healthy may have one too.
+	// Message says why, to be shown behind the object and a colon: "1 of 2 Pods are available". It may be empty, and
+	// an object that is Healthy may have one too.
 	Message string
 }
 

@@ -38,10 +38,18 @@ func counts(want, have, updated, available int64) string {
 	case available < want:
 		return fmt.Sprintf("%d of %d Pods are available", available, want)
 	case have > want:
-		return fmt.Sprintf("%d Pods of the old version have not ended yet", have-want)
+		return "waits for " + some(have-want) + " of the old version to end"
 	default:
-		return "its Pods have only just become available"
+		return "waits for its controller to call the rollout complete"
 	}
+}
+
+// some counts Pods.
+func some(n int64) string {
+	if n == 1 {
+		return "1 Pod"
+	}
+	return fmt.Sprintf("%d Pods", n)
 }
 
 func statefulSet(o object) Status {
@@ -56,7 +64,7 @@ func statefulSet(o object) Status {
 			return progressing("%d of %d Pods are ready", ready, want)
 		}
 		if old := want - updated; old > 0 && o.text("status.currentRevision") != o.text("status.updateRevision") {
-			return Status{v1alpha1.Healthy, fmt.Sprintf("has %d Pods of the old version until somebody deletes them (OnDelete)", old)}
+			return Status{v1alpha1.Healthy, "keeps " + some(old) + " of the old version until somebody deletes them (OnDelete)"}
 		}
 		return healthy()
 	}
@@ -89,7 +97,7 @@ func daemonSet(o object) Status {
 	case available < want:
 		return progressing("%d of %d Pods are available", available, want)
 	case updated < want:
-		return Status{v1alpha1.Healthy, fmt.Sprintf("has %d Pods of the old version until somebody deletes them (OnDelete)", want-updated)}
+		return Status{v1alpha1.Healthy, "keeps " + some(want-updated) + " of the old version until somebody deletes them (OnDelete)"}
 	}
 	return healthy()
 }
@@ -106,7 +114,7 @@ func replicaSet(o object) Status {
 		return progressing("%d of %d Pods are available", available, want)
 	}
 	if have := o.number("status.replicas", 0); have > want {
-		return progressing("%d Pods have not ended yet", have-want)
+		return progressing("waits for %s to end", some(have-want))
 	}
 	return healthy()
 }
@@ -180,7 +188,7 @@ func job(o object) Status {
 		return progressing("has not started yet")
 	}
 	if failed := o.number("status.failed", 0); failed > 0 {
-		return progressing("is running, after %d failed Pods", failed)
+		return progressing("is running, after %s failed", some(failed))
 	}
 	return progressing("is running")
 }
