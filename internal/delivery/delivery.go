@@ -41,7 +41,7 @@ type Source struct {
 
 // Chart names a Helm chart: one of a repository of charts, or one in this repository.
 type Chart struct {
-	Repository string `json:"repository,omitempty" doc:"Repository of charts: https://…, or oci://… . The Fleet must allow it in remotes.charts."`
+	Repository string `json:"repository,omitempty" doc:"Repository of charts: https://…, or oci://… . The Fleet must allow it in remotes."`
 	Path       string `json:"path,omitempty" doc:"Folder of a chart in this repository, relative to the folder of this file, or from the root of the repository with a leading slash. {environment} is replaced."`
 	Name       string `json:"name,omitempty" doc:"Name of the chart. May be left out if an oci:// repository names the chart itself."`
 	Version    string `json:"version,omitempty" doc:"Version of the chart, exactly: a range would change what runs without a commit."`
