@@ -132,6 +132,8 @@ func TestOfWorkloads(t *testing.T) {
 		"CronJobNew":          {"It has never run.", "{apiVersion: batch/v1, kind: CronJob, metadata: {name: a}}", Status{ok, ""}},
 		"CronJobRunning":      {"A run says nothing until it is over.", "{apiVersion: batch/v1, kind: CronJob, metadata: {name: a}, status: {active: [{name: a-1}], lastScheduleTime: '2026-01-05T09:00:00Z', lastSuccessfulTime: '2026-01-05T08:00:09Z'}}", Status{ok, ""}},
 		"CronJobFailed":       {"The last run failed.", "{apiVersion: batch/v1, kind: CronJob, metadata: {name: a}, status: {lastScheduleTime: '2026-01-05T09:00:00Z', lastSuccessfulTime: '2026-01-05T08:00:09Z'}}", Status{bad, "did not succeed in its last run"}},
+		"CronJobMended":       {"A run of before the change says nothing about the change.", "{apiVersion: batch/v1, kind: CronJob, metadata: {name: a, managedFields: [{manager: m, time: '2026-01-05T09:30:00Z'}, {manager: n, subresource: status, time: '2026-01-05T09:01:00Z'}]}, status: {lastScheduleTime: '2026-01-05T09:00:00Z'}}", Status{ok, "did not succeed in its last run, which was before it was changed"}},
+		"CronJobStillFailing": {"A run of after it does.", "{apiVersion: batch/v1, kind: CronJob, metadata: {name: a, managedFields: [{manager: m, time: '2026-01-05T08:30:00Z'}, {manager: n, subresource: status, time: '2026-01-05T09:01:00Z'}]}, status: {lastScheduleTime: '2026-01-05T09:00:00Z'}}", Status{bad, "did not succeed in its last run"}},
 		"CronJobSuspended":    {"Suspended.", "{apiVersion: batch/v1, kind: CronJob, metadata: {name: a}, spec: {suspend: true}, status: {lastScheduleTime: '2026-01-05T09:00:00Z'}}", Status{susp, "is suspended: spec.suspend is true"}},
 	})
 }

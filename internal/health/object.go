@@ -67,6 +67,19 @@ func (o object) unseen() bool {
 	return o.number("status.observedGeneration", -1) < o.number("metadata.generation", 0)
 }
 
+// changed returns when somebody last changed more than the status, as far as managedFields tell.
+func (o object) changed() string {
+	latest := ""
+	for _, item := range o.list("metadata.managedFields") {
+		entry, _ := item.(map[string]any)
+		at, _ := entry["time"].(string)
+		if subresource, _ := entry["subresource"].(string); subresource == "" {
+			latest = max(latest, at)
+		}
+	}
+	return latest
+}
+
 const waitsForController = "waits for its controller to see the latest change"
 
 // condition is one entry of status.conditions.
