@@ -24,7 +24,7 @@ type process struct {
 	cmd     *exec.Cmd
 	in      io.WriteCloser
 	out     *bufio.Reader
-	stderr  *tail
+	stderr  *said
 	exited  chan struct{} // closed when the process is gone and reaped
 	missing []string      // layers of the sandbox that the kernel lacks
 	jobs    int
@@ -45,7 +45,7 @@ func startProcess(o Options) (*process, error) {
 	}, o.Env...)
 	cmd.Dir = "/"
 	isolate(cmd)
-	p := &process{cmd: cmd, stderr: &tail{}, exited: make(chan struct{})}
+	p := &process{cmd: cmd, stderr: &said{}, exited: make(chan struct{})}
 	cmd.Stderr = p.stderr
 	var err error
 	if p.in, err = cmd.StdinPipe(); err != nil {
@@ -128,7 +128,7 @@ func (p *process) last() string {
 	}
 	words := p.stderr.String()
 	switch {
-	case strings.Contains(words, "out of memory") || strings.Contains(words, "cannot allocate memory"):
+	case strings.Contains(words, "memory"):
 		return tooMuchMemory
 	case strings.Contains(words, "stack exceeds") || strings.Contains(words, "stack overflow"):
 		return "it recurses without end: look for a template or a kustomization that includes itself"
@@ -138,23 +138,20 @@ func (p *process) last() string {
 
 const tooMuchMemory = "it needs more memory than allowed: look for a loop or an include that grows without end, or split it into several Apps"
 
-// tail keeps the last words of a process.
-type tail struct {
+// said keeps the first words of a process on its way out; a Go program says first why it ends.
+type said struct {
 	mu  sync.Mutex
 	buf []byte
 }
 
-func (t *tail) Write(b []byte) (int, error) {
+func (t *said) Write(b []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.buf = append(t.buf, b...)
-	if n := len(t.buf); n > 4<<10 {
-		t.buf = append(t.buf[:0], t.buf[n-4<<10:]...)
-	}
+	t.buf = append(t.buf, b[:min(len(b), 4<<10-len(t.buf))]...)
 	return len(b), nil
 }
 
-func (t *tail) String() string {
+func (t *said) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return strings.TrimSpace(string(t.buf))

@@ -231,7 +231,7 @@ func (r *Renderer) whyStopped(ctx context.Context) string {
 
 // broken makes an error of a worker that is gone or talks nonsense.
 func (r *Renderer) broken(ctx context.Context, w *process, q Request, cause error) error {
-	w.kill("the render process did not keep to the protocol")
+	_ = w.cmd.Process.Kill() // it is gone, or no worker to trust; its last words say why
 	<-w.exited
 	if err := context.Cause(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return err

@@ -45,7 +45,7 @@ func client(s Source, host string) (*http.Client, *http.Transport, error) {
 			if err != nil {
 				return err
 			}
-			if !addressAllowed(ap.Addr(), name == host, s.LinkLocal) {
+			if !addressAllowed(ap.Addr(), name == host || name == proxyHost(host), s.LinkLocal) {
 				return errAddress
 			}
 			return nil
@@ -67,6 +67,15 @@ func client(s Source, host string) (*http.Client, *http.Transport, error) {
 		t.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
 	}
 	return &http.Client{Transport: t, CheckRedirect: redirect}, t, nil
+}
+
+// proxyHost returns the host of the proxy that the operator has set for a host, "" when there is none.
+func proxyHost(host string) string {
+	q := &http.Request{URL: &url.URL{Scheme: "https", Host: host}}
+	if p, err := http.ProxyFromEnvironment(q); err == nil && p != nil {
+		return p.Hostname()
+	}
+	return ""
 }
 
 // redirect follows to other hosts without the credential, and never from https to http.

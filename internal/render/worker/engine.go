@@ -56,6 +56,13 @@ func (j *job) inflate(in inflation) (*inflated, error) {
 			return nil, err
 		}
 	}
+	size := 0
+	for _, text := range files {
+		size += len(text)
+	}
+	if size > j.OutputLimit { // before anything parses it
+		return nil, faultf(in.dir, 0, "the chart in %s renders to more than %d MiB: split it into several Apps", in.dir, j.OutputLimit>>20)
+	}
 	out := &inflated{chart: c}
 	out.hooks, out.manifests, err = releaseutil.SortManifests(files, nil, releaseutil.InstallOrder)
 	if err != nil {
