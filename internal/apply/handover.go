@@ -80,10 +80,8 @@ func (w *writer) rewrite(ctx context.Context, apiVersion string, u, next *unstru
 
 // rewriting is the JSON patch from the metadata of u to that of next.
 func rewriting(u, next *unstructured.Unstructured) []operation {
-	steps := []operation{
-		{Op: "test", Path: "/metadata/uid", Value: string(u.GetUID())},
-		{Op: "test", Path: "/metadata/resourceVersion", Value: u.GetResourceVersion()},
-	}
+	// Written into the object, the version makes the server refuse with a conflict if there is a newer one.
+	steps := []operation{{Op: "replace", Path: "/metadata/resourceVersion", Value: u.GetResourceVersion()}}
 	meta, _ := next.Object["metadata"].(map[string]any)
 	for _, field := range []string{"labels", "annotations", "managedFields"} {
 		if value, ok := meta[field]; ok {

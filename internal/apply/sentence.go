@@ -39,6 +39,7 @@ func retryable(err error) bool {
 	case errors.As(err, &unknown), kube.IsNotServed(err):
 		return true // the CRD may be about to be served
 	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err), apierrors.IsForbidden(err) && !terminating(err),
+		strings.Contains(err.Error(), "failed to create typed patch object"), // which is told as an internal error
 		apierrors.IsMethodNotSupported(err), apierrors.IsRequestEntityTooLargeError(err), apierrors.IsUnsupportedMediaType(err):
 		return false
 	default:

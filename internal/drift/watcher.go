@@ -91,7 +91,9 @@ func New(conn *kube.Conn, o Options) *Watcher {
 
 // Close ends every watch and waits until all is at rest. Notify is not called afterwards.
 func (w *Watcher) Close() {
+	w.mu.Lock()
 	w.cancel()
+	w.mu.Unlock()
 	w.pods.close()
 	w.group.Wait()
 }
