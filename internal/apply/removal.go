@@ -70,7 +70,7 @@ func (p *planner) shelter(changes []Change) {
 		_, group, _ := strings.Cut(c.Ref.Name, ".")
 		holds := func(ref manifest.Ref) bool {
 			if c.Ref.GroupKind() == definitions {
-				return ref.Group == group
+				return group != "" && ref.Group == group
 			}
 			return ref.Namespace == c.Ref.Name
 		}
