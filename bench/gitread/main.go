@@ -37,9 +37,9 @@ type figure struct {
 	Way    string  `json:"way"`
 	Step   string  `json:"step"`
 	N      int     `json:"n"`
-	WallMS float64 `json:"wall_ms"` // of one repetition, the median
-	CPUMS  float64 `json:"cpu_ms"`  // of one repetition, the mean, with child processes
-	PeakKB int64   `json:"peak_kib"`
+	WallMS float64 `json:"wall_ms"`  // of one repetition, the median
+	CPUMS  float64 `json:"cpu_ms"`   // of one repetition, the mean, with child processes
+	PeakKB int64   `json:"peak_kib"` // of this step, PSS of all its processes
 }
 
 func main() {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -21,6 +22,7 @@ const fetches = 30
 type bench struct {
 	way    string
 	encode *json.Encoder
+	memory *sampler
 }
 
 func measure(ctx context.Context, name, source, url string) error {
@@ -44,7 +46,8 @@ func measure(ctx context.Context, name, source, url string) error {
 		return err
 	}
 	defer func() { _ = w.close() }()
-	b := bench{way: name, encode: json.NewEncoder(os.Stdout)}
+	b := bench{way: name, encode: json.NewEncoder(os.Stdout), memory: startSampler()}
+	defer b.memory.close()
 	return b.all(ctx, w, source)
 }
 
@@ -118,7 +121,7 @@ func (b *bench) step(name string, n int, prepare func(int) error, f func() error
 	slices.Sort(walls)
 	return b.encode.Encode(figure{
 		Way: b.way, Step: name, N: n, WallMS: walls[len(walls)/2],
-		CPUMS: float64(cpu.Microseconds()) / 1000 / float64(n), PeakKB: peak(),
+		CPUMS: float64(cpu.Microseconds()) / 1000 / float64(n), PeakKB: b.memory.take(),
 	})
 }
 
@@ -131,18 +134,18 @@ func cpuTime() time.Duration {
 			total += time.Duration(u.Utime.Nano() + u.Stime.Nano())
 		}
 	}
-	for _, pid := range children() {
+	for _, pid := range children("self") {
 		total += running(pid)
 	}
 	return total
 }
 
-// children are the processes that this one has started and that still run.
-func children() []string {
-	tasks, _ := os.ReadDir("/proc/self/task")
+// children are the processes that a process has started and that still run; its own are those of "self".
+func children(pid string) []string {
+	tasks, _ := os.ReadDir("/proc/" + pid + "/task")
 	var pids []string
 	for _, t := range tasks {
-		b, _ := os.ReadFile("/proc/self/task/" + t.Name() + "/children")
+		b, _ := os.ReadFile("/proc/" + pid + "/task/" + t.Name() + "/children")
 		pids = append(pids, strings.Fields(string(b))...)
 	}
 	return pids
@@ -163,21 +166,68 @@ func running(pid string) time.Duration {
 	return time.Duration(user+system) * 10 * time.Millisecond
 }
 
-// peak is the most memory that this process and its largest child have had so far, in KiB.
-func peak() int64 {
-	var self, child syscall.Rusage
-	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &self)
-	_ = syscall.Getrusage(syscall.RUSAGE_CHILDREN, &child)
-	largest := child.Maxrss
-	for _, pid := range children() {
-		b, _ := os.ReadFile("/proc/" + pid + "/status")
-		for line := range strings.Lines(string(b)) {
-			if v, ok := strings.CutPrefix(line, "VmHWM:"); ok {
-				if n, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(v), " kB"), 10, 64); err == nil {
-					largest = max(largest, n)
-				}
+// sampler finds the most memory that this process and all it has started have at one time.
+type sampler struct {
+	mu   sync.Mutex
+	most int64
+	stop chan struct{}
+	done sync.WaitGroup
+}
+
+// samplePeriod is long enough that sampling costs little, beside what is measured.
+const samplePeriod = 50 * time.Millisecond
+
+func startSampler() *sampler {
+	s := &sampler{stop: make(chan struct{})}
+	s.done.Go(func() {
+		tick := time.NewTicker(samplePeriod)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				s.sample()
+			case <-s.stop:
+				return
 			}
 		}
+	})
+	return s
+}
+
+func (s *sampler) close() {
+	close(s.stop)
+	s.done.Wait()
+}
+
+func (s *sampler) sample() {
+	var total int64
+	for todo := []string{"self"}; len(todo) > 0; todo = todo[1:] {
+		total += proportional(todo[0])
+		todo = append(todo, children(todo[0])...)
 	}
-	return self.Maxrss + largest
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.most = max(s.most, total)
+}
+
+// take gives the peak since the last call, in KiB.
+func (s *sampler) take() int64 {
+	s.sample()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	most := s.most
+	s.most = 0
+	return most
+}
+
+// proportional is the memory of a process, with its share of what it shares, in KiB.
+func proportional(pid string) int64 {
+	b, _ := os.ReadFile("/proc/" + pid + "/smaps_rollup")
+	for line := range strings.Lines(string(b)) {
+		if v, ok := strings.CutPrefix(line, "Pss:"); ok {
+			n, _ := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(v), "kB")), 10, 64)
+			return n
+		}
+	}
+	return 0
 }

@@ -29,7 +29,7 @@ func (s *Store) credential(ctx context.Context, rem remote, auth Auth) (credenti
 	if auth.App != nil && (rem.scheme == "https" || rem.scheme == "http") {
 		token, err := s.appToken(ctx, auth)
 		if err != nil {
-			return cred, none, &FetchError{URL: rem.raw, Ref: "anything", Reason: reasonOfToken(err), Detail: err.Error()}
+			return cred, none, &FetchError{URL: rem.raw, Reason: reasonOfToken(err), Detail: err.Error()}
 		}
 		user, password = "x-access-token", token
 	}
@@ -45,7 +45,7 @@ func (s *Store) credential(ctx context.Context, rem remote, auth Auth) (credenti
 			return cred, none, nil
 		}
 		if !x509.NewCertPool().AppendCertsFromPEM(auth.CA) {
-			return cred, none, &FetchError{URL: rem.raw, Ref: "anything", Reason: ErrAuth, Detail: errBadCA.Error()}
+			return cred, none, &FetchError{URL: rem.raw, Reason: ErrAuth, Detail: errBadCA.Error()}
 		}
 		dir, done, err := s.secretFiles(map[string][]byte{"ca.pem": auth.CA})
 		cred.config = append(cred.config, [2]string{"http.sslCAInfo", filepath.Join(dir, "ca.pem")})

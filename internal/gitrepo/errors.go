@@ -44,7 +44,7 @@ var (
 // FetchError says what kept a fetch from succeeding. No field ever holds a credential.
 type FetchError struct {
 	URL    string
-	Ref    string // the branch or commit that was asked for
+	Ref    string // the branch, tag or commit that was asked for; "" when it did not come to that
 	Reason error  // one of the sentinels above, or nil when none fits
 	Detail string // what git or the server said, one line
 }
@@ -52,7 +52,11 @@ type FetchError struct {
 // Error is one sentence: what, why, and what was said.
 func (e *FetchError) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "fetch %s of %s", e.Ref, e.URL)
+	b.WriteString("fetch ")
+	if e.Ref != "" {
+		b.WriteString(e.Ref + " of ")
+	}
+	b.WriteString(e.URL)
 	if e.Reason != nil {
 		b.WriteString(": " + e.Reason.Error())
 	}

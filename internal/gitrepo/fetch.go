@@ -52,7 +52,7 @@ func (r *Repository) Fetch(ctx context.Context, branch string, auth Auth) (Revis
 // exclusive runs one fetch of this repository at a time, with a deadline and with the credential made ready.
 func (r *Repository) exclusive(ctx context.Context, auth Auth, f func(context.Context, credential) error) error {
 	if err := auth.check(r.remote); err != nil {
-		return &FetchError{URL: r.remote.raw, Ref: "anything", Reason: ErrAuth, Detail: err.Error()}
+		return &FetchError{URL: r.remote.raw, Reason: ErrAuth, Detail: err.Error()}
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, r.store.opts.FetchTimeout,
 		fmt.Errorf("no end after %s: %w", r.store.opts.FetchTimeout, context.DeadlineExceeded))

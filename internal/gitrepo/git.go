@@ -72,7 +72,8 @@ var baseConfig = [][2]string{
 	{"submodule.recurse", "false"}, {"fetch.recurseSubmodules", "false"}, {"core.fsmonitor", "false"},
 	{"transfer.fsckObjects", "true"}, {"pack.threads", "1"}, {"pack.windowMemory", "64m"},
 	{"http.followRedirects", "false"}, {"http.lowSpeedLimit", "1000"}, {"http.lowSpeedTime", "30"},
-	{"core.bigFileThreshold", "16m"},
+	// Memory of one process: bases of deltas, and how much of packs is mapped at a time.
+	{"core.bigFileThreshold", "16m"}, {"core.deltaBaseCacheLimit", "8m"}, {"core.packedGitWindowSize", "4m"}, {"core.packedGitLimit", "64m"},
 }
 
 // harmless are findings of fsck in old but sound repositories; the objects are used as they are.

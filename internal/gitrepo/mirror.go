@@ -79,7 +79,7 @@ func (r *Repository) format() string {
 // ensure makes the mirror when there is none.
 func (r *Repository) ensure(ctx context.Context, format string) error {
 	if format != "sha1" && format != "sha256" {
-		return &FetchError{URL: r.remote.raw, Ref: "anything", Reason: ErrRejected, Detail: "its objects have an unknown kind of hash"}
+		return &FetchError{URL: r.remote.raw, Reason: ErrRejected, Detail: "its objects have an unknown kind of hash"}
 	}
 	if r.exists() {
 		return nil

@@ -56,7 +56,7 @@ func (c *wireCall) broken(ctx context.Context, err error) error {
 			e.Reason = reason
 		}
 	case errors.Is(err, ErrRejected):
-		e.Reason = ErrRejected
+		e.Reason, e.Detail = ErrRejected, strings.TrimPrefix(e.Detail, ErrRejected.Error()+": ")
 	case ctx.Err() != nil && errors.Is(context.Cause(ctx), context.DeadlineExceeded):
 		e.Detail = context.Cause(ctx).Error()
 	case ctx.Err() != nil:
