@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/cgi"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -67,6 +67,30 @@ func TestFetch(t *testing.T) {
 	mustFetch(t, s.repo, "x/y", auth)
 	if rev = mustFetch(t, s.repo, "main", auth); rev.Hash != two {
 		t.Errorf("after another branch: %+v", rev)
+	}
+}
+
+// TestConnectionsAreReused polls and fetches over one connection.
+func TestConnectionsAreReused(t *testing.T) {
+	root := t.TempDir()
+	remote := newRemote(t, root, "x.git")
+	var connections atomic.Int32
+	web := httptest.NewUnstartedServer(gitserver.New(root, gitserver.Options{}))
+	web.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			connections.Add(1)
+		}
+	}
+	web.Start()
+	defer web.Close()
+	repo := repository(t, openStore(t, t.TempDir(), gitrepo.Options{}), web.URL+"/x.git")
+	for i := range 5 {
+		remote.commit("main", "", map[string]string{"a": fmt.Sprint(i)})
+		mustFetch(t, repo, "main", gitrepo.Auth{})
+		mustFetch(t, repo, "main", gitrepo.Auth{})
+	}
+	if n := connections.Load(); n != 1 {
+		t.Errorf("%d connections, want 1", n)
 	}
 }
 
@@ -348,46 +372,5 @@ func TestMalformedObjectsAreRefused(t *testing.T) {
 	s.git("update-ref", "refs/heads/main", commit)
 	if _, err := s.repo.Fetch(t.Context(), "main", gitrepo.Auth{}); !errors.Is(err, gitrepo.ErrRejected) {
 		t.Errorf("got %v", err)
-	}
-}
-
-func TestFileURL(t *testing.T) {
-	remote := newRemote(t, t.TempDir(), "x.git")
-	head := remote.commit("main", "", map[string]string{"a": "1"})
-	store := openStore(t, t.TempDir(), gitrepo.Options{AllowFile: true})
-	for _, url := range []string{"file://" + remote.dir, remote.dir} {
-		repo := repository(t, store, url)
-		if rev := mustFetch(t, repo, "main", gitrepo.Auth{}); rev.Hash != head {
-			t.Errorf("%+v", rev)
-		}
-		if _, err := repo.Fetch(t.Context(), "nothing", gitrepo.Auth{}); !errors.Is(err, gitrepo.ErrBranchMissing) {
-			t.Errorf("no such branch: %v", err)
-		}
-	}
-	if _, err := repository(t, store, remote.dir+"x").Fetch(t.Context(), "main", gitrepo.Auth{}); !errors.Is(err, gitrepo.ErrRemoteMissing) {
-		t.Errorf("no such repository: %v", err)
-	}
-	empty := newRemote(t, t.TempDir(), "y.git")
-	if _, err := repository(t, store, empty.dir).Fetch(t.Context(), "main", gitrepo.Auth{}); !errors.Is(err, gitrepo.ErrEmpty) {
-		t.Errorf("empty: %v", err)
-	}
-}
-
-func TestSHA256(t *testing.T) {
-	root := t.TempDir()
-	if out, err := exec.Command("git", "init", "--quiet", "--bare", "--object-format=sha256", "--initial-branch=main", filepath.Join(root, "x.git")).CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	remote := &remoteRepo{t: t, dir: filepath.Join(root, "x.git"), when: 1}
-	remote.commit("main", "", map[string]string{"d/a": "1"})
-	two := remote.commit("main", "", map[string]string{"d/a": "2"})
-	web := httptest.NewServer(gitserver.New(root, gitserver.Options{}))
-	defer web.Close()
-	repo := repository(t, openStore(t, t.TempDir(), gitrepo.Options{}), web.URL+"/x.git")
-	if rev := mustFetch(t, repo, "main", gitrepo.Auth{}); rev.Hash != two || len(two) != 64 {
-		t.Errorf("%+v", rev)
-	}
-	if b, err := mustTree(t, repo, two).ReadFile("d/a"); err != nil || string(b) != "2" {
-		t.Errorf("%q, %v", b, err)
 	}
 }
