@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// stopTimeout is how long a process has to stop when it is asked to.
+const stopTimeout = 30 * time.Second
+
+// child is a process that the benchmark started.
+type child struct {
+	name  string
+	cmd   *exec.Cmd
+	log   string
+	stdin io.Closer
+	ended chan struct{}
+	err   error
+}
+
+// launch starts a program in a process group of its own, so that a Ctrl-C reaches the benchmark only. What it prints
+// goes to the file log. Its standard input ends with the benchmark.
+func launch(name, log, binary string, args ...string) (*child, error) {
+	file, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("start %s: %w", name, err)
+	}
+	defer file.Close()
+	cmd := exec.Command(binary, args...)
+	cmd.Stdout, cmd.Stderr = file, file
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, fmt.Errorf("start %s: %w", name, err)
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start %s: %w", name, err)
+	}
+	c := &child{name: name, cmd: cmd, log: log, stdin: stdin, ended: make(chan struct{})}
+	go func() {
+		c.err = cmd.Wait()
+		close(c.ended)
+	}()
+	return c, nil
+}
+
+func (c *child) pid() int { return c.cmd.Process.Pid }
+
+// stop asks the process to end, and makes it end if it does not.
+func (c *child) stop() error {
+	defer c.stdin.Close()
+	select {
+	case <-c.ended:
+		return c.died()
+	default:
+	}
+	_ = c.cmd.Process.Signal(syscall.SIGTERM) // it may have ended meanwhile
+	select {
+	case <-c.ended:
+		return nil
+	case <-time.After(stopTimeout):
+		_ = syscall.Kill(-c.pid(), syscall.SIGKILL)
+		<-c.ended
+		return fmt.Errorf("%s did not stop within %s and was killed", c.name, stopTimeout)
+	}
+}
+
+// died says how the process ended that should still be there.
+func (c *child) died() error {
+	return fmt.Errorf("%s ended by itself (%w); the end of its output:\n%s", c.name, errors.Join(c.err, errEnded), tail(c.log))
+}
+
+var errEnded = errors.New("it should run until it is stopped")
+
+// until asks ready again and again, and returns when it says yes. It fails when the process ends or ctx does.
+func (c *child) until(ctx context.Context, interval time.Duration, ready func(context.Context) error) error {
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		err := ready(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ticker.C:
+		case <-c.ended:
+			return c.died()
+		case <-ctx.Done():
+			return fmt.Errorf("%s is not ready: %w: %w; the end of its output:\n%s", c.name, context.Cause(ctx), err, tail(c.log))
+		}
+	}
+}
+
+// tail returns the last lines of a file.
+func tail(file string) string {
+	const lines, size = 20, 16 << 10
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return err.Error()
+	}
+	if len(data) > size {
+		data = data[len(data)-size:]
+	}
+	all := strings.Split(strings.TrimSpace(string(data)), "\n")
+	return strings.Join(all[max(0, len(all)-lines):], "\n")
+}

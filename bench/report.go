@@ -1,0 +1,188 @@
+package main
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"text/tabwriter"
+	"time"
+)
+
+// figure is what was measured for one workload. A field that makes no sense for it is 0.
+type figure struct {
+	Workload string `json:"workload"`
+	Apps     int    `json:"apps"`
+	// Objects that the workload is about.
+	Objects int     `json:"objects"`
+	WallS   float64 `json:"wall_s"`
+	FloorS  float64 `json:"floor_s"`
+	// Ratio of WallS to FloorS.
+	Ratio float64 `json:"ratio"`
+	// CPUS is the CPU time of all of Sengu's processes, in seconds.
+	CPUS float64 `json:"cpu_s"`
+	// RSSMiB is the peak of Sengu's memory: the proportional set sizes of its processes, summed. EndRSSMiB is the same
+	// at the end.
+	RSSMiB    float64 `json:"rss_mib"`
+	EndRSSMiB float64 `json:"end_rss_mib"`
+	P50MS     float64 `json:"p50_ms"`
+	P99MS     float64 `json:"p99_ms"`
+	// FloorP50MS and FloorP99MS are the latencies of the floor, where it has some.
+	FloorP50MS float64 `json:"floor_p50_ms,omitempty"`
+	FloorP99MS float64 `json:"floor_p99_ms,omitempty"`
+	// CPUPerCommitS is of F2, CPUPercent of one core of F5.
+	CPUPerCommitS float64 `json:"cpu_per_commit_s,omitempty"`
+	CPUPercent    float64 `json:"cpu_percent,omitempty"`
+	// Requests to the API server by verb.
+	Requests tally `json:"requests"`
+}
+
+func (f *figure) setLatencies(l []time.Duration) {
+	f.P50MS, f.P99MS = percentile(l, 50), percentile(l, 99)
+}
+
+// setFloor sets what the floor took beside what Sengu took.
+func (f *figure) setFloor(b bound) {
+	f.FloorS = b.wall.Seconds()
+	f.FloorP50MS, f.FloorP99MS = percentile(b.latencies, 50), percentile(b.latencies, 99)
+	if f.FloorS > 0 {
+		f.Ratio = f.WallS / f.FloorS
+	}
+}
+
+// percentile returns the smallest latency that p of 100 do not exceed, in milliseconds; 0 of none.
+func percentile(l []time.Duration, p int) float64 {
+	if len(l) == 0 {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(l))
+	rank := (len(l)*p + 99) / 100
+	return float64(sorted[rank-1]) / float64(time.Millisecond)
+}
+
+// median combines the runs of one workload, number by number. The ratio is the median of the ratios, each of figures
+// that were measured in the same run.
+func median(runs []figure) figure {
+	result := runs[0]
+	for _, field := range []func(*figure) *float64{
+		func(f *figure) *float64 { return &f.WallS }, func(f *figure) *float64 { return &f.FloorS },
+		func(f *figure) *float64 { return &f.Ratio }, func(f *figure) *float64 { return &f.CPUS },
+		func(f *figure) *float64 { return &f.RSSMiB }, func(f *figure) *float64 { return &f.EndRSSMiB },
+		func(f *figure) *float64 { return &f.P50MS }, func(f *figure) *float64 { return &f.P99MS },
+		func(f *figure) *float64 { return &f.FloorP50MS }, func(f *figure) *float64 { return &f.FloorP99MS },
+		func(f *figure) *float64 { return &f.CPUPerCommitS }, func(f *figure) *float64 { return &f.CPUPercent },
+	} {
+		values := make([]float64, len(runs))
+		for i := range runs {
+			values[i] = *field(&runs[i])
+		}
+		*field(&result) = middle(values)
+	}
+	result.Requests = tally{}
+	for _, run := range runs {
+		maps.Copy(result.Requests, run.Requests) // for the verbs
+	}
+	for verb := range result.Requests {
+		values := make([]int64, len(runs))
+		for i := range runs {
+			values[i] = runs[i].Requests[verb]
+		}
+		result.Requests[verb] = middle(values)
+	}
+	return result
+}
+
+// middle is the median, the mean of two where there is no one in the middle.
+func middle[T int64 | float64](values []T) T {
+	slices.Sort(values)
+	n := len(values)
+	return (values[(n-1)/2] + values[n/2]) / 2
+}
+
+// medians combines runs, workload by workload.
+func medians(runs [][]figure) []figure {
+	var result []figure
+	for i := range runs[0] {
+		var same []figure
+		for _, run := range runs {
+			same = append(same, run[i])
+		}
+		result = append(result, median(same))
+	}
+	return result
+}
+
+// target is what a workload must reach at 1,000 Apps.
+type target struct {
+	workload, what string
+	limit          float64
+	unit           string
+	of             func(figure) float64
+}
+
+var targets = []target{
+	{"f1", "ratio to the floor", 1.7, "", func(f figure) float64 { return f.Ratio }},
+	{"f1", "memory at the end", 200, " MiB", func(f figure) float64 { return f.EndRSSMiB }},
+	{"f2", "p99 from push to applied", 500, " ms", func(f figure) float64 { return f.P99MS }},
+	{"f2", "CPU a commit", 0.2, " s", func(f figure) float64 { return f.CPUPerCommitS }},
+	{"f3", "ratio to the floor", 1.6, "", func(f figure) float64 { return f.Ratio }},
+	{"f4", "p99 until drift is undone", 300, " ms", func(f figure) float64 { return f.P99MS }},
+	{"f5", "CPU of one core", 1, " %", func(f figure) float64 { return f.CPUPercent }},
+	{"f6-kept", "until ready", 5, " s", func(f figure) float64 { return f.WallS }},
+	{"f6-lost", "until ready", 5, " s", func(f figure) float64 { return f.WallS }},
+}
+
+// report prints tables for people, and then one JSON object a line.
+func report(out io.Writer, figures []figure) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprint(w, "workload\tapps\tobjects\twall s\tfloor s\tratio\tCPU s\tpeak MiB\tend MiB\tp50 ms\tp99 ms\tfloor p50\tfloor p99\t\n")
+	for _, f := range figures {
+		fmt.Fprintf(w, "%s\t%d\t%d\t%.2f\t%s\t%s\t%.2f\t%.0f\t%.0f\t%s\t%s\t%s\t%s\t\n", f.Workload, f.Apps, f.Objects,
+			f.WallS, number(f.FloorS, 2), number(f.Ratio, 2), f.CPUS, f.RSSMiB, f.EndRSSMiB,
+			number(f.P50MS, 0), number(f.P99MS, 0), number(f.FloorP50MS, 1), number(f.FloorP99MS, 1))
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintln(out, "\nRequests to the API server:")
+	for _, f := range figures {
+		fmt.Fprintf(out, "  %-8s %s\n", f.Workload, cmp.Or(f.Requests.String(), "none"))
+	}
+	fmt.Fprintln(out, "\nTargets, which are for 1,000 Apps:")
+	for _, t := range targets {
+		for _, f := range figures {
+			if f.Workload == t.workload {
+				fmt.Fprintf(out, "  %-8s %s\n", t.workload, t.judge(f))
+			}
+		}
+	}
+	fmt.Fprintln(out)
+	lines := json.NewEncoder(out)
+	for _, f := range figures {
+		if err := lines.Encode(f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// judge says whether a figure reaches the target, and how far it is from it.
+func (t target) judge(f figure) string {
+	value := t.of(f)
+	verdict := "reached"
+	if value > t.limit {
+		verdict = fmt.Sprintf("missed by %.0f %%", (value/t.limit-1)*100)
+	}
+	return fmt.Sprintf("%s: %s%s, at most %s%s: %s", t.what, number(value, 2), t.unit, strconv.FormatFloat(t.limit, 'f', -1, 64), t.unit, verdict)
+}
+
+// number leaves out what was not measured.
+func number(v float64, digits int) string {
+	if v == 0 {
+		return "-"
+	}
+	return strconv.FormatFloat(v, 'f', digits, 64)
+}
