@@ -178,7 +178,7 @@ func (p *program) show(kind string, snap snapshot, o getOptions) (string, error)
 // matrices returns a matrix for each fleet.
 func matrices(now time.Time, snap snapshot, f filter, columns int, c painter) string {
 	var b strings.Builder
-	grids := gridsOf(snap, f)
+	grids := slices.DeleteFunc(gridsOf(snap, f), func(g grid) bool { return len(f.services) > 0 && len(g.services) == 0 })
 	for i, g := range grids {
 		if len(grids) > 1 {
 			if i > 0 {
