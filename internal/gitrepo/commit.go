@@ -46,7 +46,7 @@ func (r *Repository) Has(ctx context.Context, rev string) bool {
 	if !fullHash.MatchString(rev) {
 		return false
 	}
-	c, err := r.commit(ctx, rev)
+	c, err := r.readCommit(ctx, rev)
 	if err != nil {
 		return false
 	}
@@ -54,7 +54,25 @@ func (r *Repository) Has(ctx context.Context, rev string) bool {
 	return err == nil
 }
 
+// commit reads a commit, from the cache if it can. What one repository has says nothing of another, so that the key
+// names the mirror as well.
 func (r *Repository) commit(ctx context.Context, rev string) (commitObject, error) {
+	if err := context.Cause(ctx); err != nil {
+		return commitObject{}, err
+	}
+	key := "commit " + rev + " " + r.dir
+	if v, ok := r.store.cache.get(key); ok {
+		return v.(commitObject), nil
+	}
+	c, err := r.readCommit(ctx, rev)
+	if err == nil {
+		r.store.cache.put(key, c, int64(200+len(c.info.Subject)+64*len(c.parents)))
+	}
+	return c, err
+}
+
+// readCommit reads a commit from the mirror itself.
+func (r *Repository) readCommit(ctx context.Context, rev string) (commitObject, error) {
 	if !fullHash.MatchString(rev) {
 		return commitObject{}, fmt.Errorf("%w: %q is not a full commit hash", ErrUnknownRevision, rev)
 	}

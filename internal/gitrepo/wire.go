@@ -285,7 +285,7 @@ func (r *Repository) haves(ctx context.Context) []string {
 		for _, name := range names {
 			hash := refs[name]
 			for i := 0; i < ancestors && len(list) < maxHaves && !slices.Contains(list, hash); i++ {
-				commit, err := r.commit(ctx, hash)
+				commit, err := r.readCommit(ctx, hash)
 				if err != nil {
 					r.damaged.Store(r.damaged.Load() || ctx.Err() == nil)
 					return nil
