@@ -145,6 +145,9 @@ func (p *podWatches) close() {
 	}
 }
 
+// PodsWatched returns of how many workloads the Pods are watched now.
+func (w *Watcher) PodsWatched() int { return len(w.pods.slots) }
+
 func (p *podWatches) reason(ref manifest.Ref) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()

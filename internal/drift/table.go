@@ -3,47 +3,36 @@ package drift
 import (
 	"strconv"
 	"sync"
+	"unique"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/sengu-dev/sengu/internal/manifest"
 )
 
-// table holds the compact records of live objects, and finds them by their owner. It is safe for concurrent use.
+// table holds the records of a cluster, and finds them by their owner. It knows which of two states of an object is the
+// newer, and what of a new state is news. It is safe for concurrent use.
 type table struct {
 	mu      sync.RWMutex
-	records map[manifest.Ref]record
-	owned   map[string]map[manifest.Ref]struct{}
-}
-
-// record is an object, and the last App whose mark it carried: who is told when it changes without a mark.
-type record struct {
-	live  manifest.Live
-	owner manifest.Owner
+	records map[manifest.Ref]manifest.Live
+	owned   map[string]map[manifest.Ref]struct{} // by the UID of the App
+	// last remembers whose an object was whose mark is gone, so that the App is told.
+	last map[manifest.Ref]manifest.Owner
 }
 
 func newTable() *table {
-	return &table{records: map[manifest.Ref]record{}, owned: map[string]map[manifest.Ref]struct{}{}}
+	return &table{
+		records: map[manifest.Ref]manifest.Live{},
+		owned:   map[string]map[manifest.Ref]struct{}{},
+		last:    map[manifest.Ref]manifest.Owner{},
+	}
 }
 
 func (t *table) get(ref manifest.Ref) (manifest.Live, bool) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	r, ok := t.records[ref]
-	return r.live, ok
-}
-
-// of returns the objects of a kind that were read in that version.
-func (t *table) of(gvk schema.GroupVersionKind) []manifest.Live {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	var found []manifest.Live
-	for ref, r := range t.records {
-		if ref.GroupKind() == gvk.GroupKind() && r.live.Version == gvk.Version {
-			found = append(found, r.live)
-		}
-	}
-	return found
+	live, ok := t.records[ref]
+	return live, ok
 }
 
 func (t *table) ownedBy(uid string) []manifest.Live {
@@ -51,28 +40,43 @@ func (t *table) ownedBy(uid string) []manifest.Live {
 	defer t.mu.RUnlock()
 	found := make([]manifest.Live, 0, len(t.owned[uid]))
 	for ref := range t.owned[uid] {
-		found = append(found, t.records[ref].live)
+		found = append(found, t.records[ref])
+	}
+	return found
+}
+
+// of returns the objects of a kind that were read in that version.
+func (t *table) of(gvk schema.GroupVersionKind) []manifest.Live {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	var found []manifest.Live
+	for ref, live := range t.records {
+		if ref.Group == gvk.Group && ref.Kind == gvk.Kind && live.Version == gvk.Version {
+			found = append(found, live)
+		}
 	}
 	return found
 }
 
 // put notes what a watch or a GET has shown, and returns who has to be told: nobody if it is older than what is known,
-// or differs in nothing that an App acts on.
+// or differs in nothing that an App acts on. An object that only carries a copy of the label, and never was anybody's,
+// is not kept.
 func (t *table) put(live manifest.Live) []manifest.Owner {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	before, known := t.records[live.Ref]
-	if known && before.live.UID == live.UID && newer(before.live.ResourceVersion, live.ResourceVersion) {
+	if known && older(live.ResourceVersion, before.ResourceVersion) {
 		return nil
 	}
 	if !known && !live.Owned {
-		return nil // it never was ours
-	}
-	t.set(before, live)
-	if known && same(before.live, live) {
 		return nil
 	}
-	return []manifest.Owner{before.owner, t.records[live.Ref].owner}
+	whose := t.whose(before)
+	t.set(before, live)
+	if known && same(before, live) {
+		return nil
+	}
+	return []manifest.Owner{whose, live.Owner}
 }
 
 // observe notes the answer to a write of our own, which is no news to anybody.
@@ -80,43 +84,58 @@ func (t *table) observe(live manifest.Live) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	before, known := t.records[live.Ref]
-	if known && before.live.UID == live.UID && newer(before.live.ResourceVersion, live.ResourceVersion) {
+	if known && older(live.ResourceVersion, before.ResourceVersion) {
 		return
 	}
-	t.set(before, live)
-}
-
-// set replaces before, the record of the same object.
-func (t *table) set(before record, live manifest.Live) {
-	t.unlink(before.live)
-	owner := before.owner
-	if live.Owned {
-		owner = live.Owner
-		if t.owned[owner.UID] == nil {
-			t.owned[owner.UID] = map[manifest.Ref]struct{}{}
-		}
-		t.owned[owner.UID][live.Ref] = struct{}{}
+	if live.Health == "" && before.UID == live.UID {
+		live.Health, live.Message = before.Health, before.Message
 	}
-	t.records[live.Ref] = record{live, owner}
+	t.set(before, live)
 }
 
 // drop forgets an object that is gone, unless another of its name has come meanwhile, and returns who has to be told.
 func (t *table) drop(live manifest.Live) []manifest.Owner {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	r, known := t.records[live.Ref]
-	if !known || r.live.UID != live.UID {
+	before, known := t.records[live.Ref]
+	if !known || before.UID != live.UID {
 		return nil
 	}
-	t.unlink(r.live)
+	whose := t.whose(before)
+	t.unlink(before)
 	delete(t.records, live.Ref)
-	return []manifest.Owner{r.owner}
+	delete(t.last, live.Ref)
+	return []manifest.Owner{whose}
+}
+
+// whose returns the App that an object belongs to, or belonged to before it lost its mark.
+func (t *table) whose(live manifest.Live) manifest.Owner {
+	if live.Owned {
+		return live.Owner
+	}
+	return t.last[live.Ref]
+}
+
+// set replaces before, the record of the same object, which is empty if there was none.
+func (t *table) set(before, after manifest.Live) {
+	after = compact(after)
+	if before.Owned {
+		t.unlink(before)
+		t.last[after.Ref] = before.Owner
+	}
+	if after.Owned {
+		delete(t.last, after.Ref)
+		refs := t.owned[after.Owner.UID]
+		if refs == nil {
+			refs = map[manifest.Ref]struct{}{}
+			t.owned[after.Owner.UID] = refs
+		}
+		refs[after.Ref] = struct{}{}
+	}
+	t.records[after.Ref] = after
 }
 
 func (t *table) unlink(live manifest.Live) {
-	if !live.Owned {
-		return
-	}
 	refs := t.owned[live.Owner.UID]
 	delete(refs, live.Ref)
 	if len(refs) == 0 {
@@ -130,9 +149,20 @@ func same(a, b manifest.Live) bool {
 		a.Health == b.Health && a.Message == b.Message && a.Deleting == b.Deleting && a.Never == b.Never
 }
 
-// newer compares resource versions of one object, which grow as numbers do. What is not a number is not newer.
-func newer(a, b string) bool {
+// older says whether the resource version a is from before b. Those of one kind grow as numbers do; of what is not a
+// number nothing is said.
+func older(a, b string) bool {
 	x, errA := strconv.ParseUint(a, 10, 64)
 	y, errB := strconv.ParseUint(b, 10, 64)
-	return errA == nil && errB == nil && x > y
+	return errA == nil && errB == nil && x < y
+}
+
+// compact lets records share the texts that many of them have.
+func compact(live manifest.Live) manifest.Live {
+	for _, s := range []*string{
+		&live.Group, &live.Kind, &live.Namespace, &live.Version, &live.Owner.Namespace, &live.Owner.Name, &live.Owner.UID, &live.Message,
+	} {
+		*s = unique.Make(*s).Value()
+	}
+	return live
 }
