@@ -26,7 +26,7 @@ import (
 const WorkerVerb = "render-worker"
 
 // WorkerMain is what the hidden verb calls, before it touches anything: it enters the sandbox and renders what comes
-// from in until in ends. It returns the exit code.
+// from in. The process ends with code 0 when in ends; otherwise the exit code is returned.
 func WorkerMain(in io.Reader, out io.Writer) int { return worker.Main(in, out) }
 
 // Renderer renders in worker processes, which it starts when they are needed and lets go when they are idle. It is

@@ -185,6 +185,43 @@ func TestKilledWorker(t *testing.T) {
 	}
 }
 
+// TestParentGone shows that a worker ends with its parent, even in the middle of a render that would not.
+func TestParentGone(t *testing.T) {
+	r := newRenderer(t)
+	w, err := startProcess(r.opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	src := writeTree(t, chartFiles(`a: {{ range $i := until 60000 }}{{ range $j := until 60000 }}{{ end }}{{ end }}`))
+	s := &server{fileLimit: 1 << 20, readLimit: 1 << 20, fetches: fetches{r: r, rec: NewRecorder(src)}}
+	if err := r.sendJob(w, Request{Source: src, Path: "app"}, s); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.in.Close(); err != nil { // what the kernel does when a parent is killed
+		t.Fatal(err)
+	}
+	select {
+	case <-w.exited:
+	case <-time.After(20 * time.Second):
+		w.kill("the test failed")
+		t.Error("the worker lives on")
+	}
+}
+
+// TestIdleWorker lets a worker go that has nothing to do.
+func TestIdleWorker(t *testing.T) {
+	r := newRenderer(t)
+	q := Request{Source: openDir(t, fixtures), Path: "plain"}
+	mustRender(t, r, q)
+	w := r.pool.idle[0]
+	r.pool.expire(w)
+	<-w.exited
+	if len(r.pool.idle) != 0 || len(r.pool.all) != 0 {
+		t.Errorf("%d idle, %d in all", len(r.pool.idle), len(r.pool.all))
+	}
+	mustRender(t, r, q)
+}
+
 func TestConcurrentRenders(t *testing.T) {
 	files := map[string]string{}
 	for i := range 20 {

@@ -24,7 +24,8 @@ const MemoryVariable = "SENGU_RENDER_MEMORY"
 // maxJob bounds a frame from the parent, in bytes. The parent is trusted; the bound catches a broken stream.
 const maxJob = 1 << 30
 
-// Main runs a worker until in ends and returns its exit code. It enters the sandbox before it reads anything.
+// Main runs a worker. It enters the sandbox before it reads anything, ends the process with code 0 when in ends, and
+// returns a code when anything else keeps it from going on.
 func Main(in io.Reader, out io.Writer) int {
 	memory, err := strconv.Atoi(os.Getenv(MemoryVariable))
 	if err != nil || memory <= 0 {
@@ -45,7 +46,7 @@ func Main(in io.Reader, out io.Writer) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	w := &conn{in: bufio.NewReaderSize(in, 64<<10), out: out}
+	w := &conn{in: listen(in), out: out}
 	hello, err := json.Marshal(missing)
 	if err != nil {
 		return 1
@@ -55,31 +56,55 @@ func Main(in io.Reader, out io.Writer) int {
 	}
 	for {
 		if err := w.serve(); err != nil {
-			if errors.Is(err, io.EOF) {
-				return 0
-			}
 			fmt.Fprintln(os.Stderr, "render worker: the connection to the parent broke")
 			return 1
 		}
 	}
 }
 
+// frame is what came from the parent.
+type frame struct {
+	kind    wire.Kind
+	payload []byte
+	err     error
+}
+
+// listen reads from the parent all the time, and ends the process when the parent is gone, also in the middle of a
+// job that never would: a killed parent leaves no worker behind.
+func listen(in io.Reader) <-chan frame {
+	frames := make(chan frame)
+	go func() {
+		r := bufio.NewReaderSize(in, 64<<10)
+		for {
+			k, b, err := wire.ReadFrame(r, maxJob)
+			if errors.Is(err, io.EOF) {
+				os.Exit(0)
+			}
+			frames <- frame{k, b, err}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	return frames
+}
+
 // conn is the connection to the parent.
 type conn struct {
-	in  *bufio.Reader
+	in  <-chan frame
 	out io.Writer
 }
 
 // serve does one job.
 func (c *conn) serve() error {
-	kind, payload, err := wire.ReadFrame(c.in, maxJob)
-	if err != nil {
-		return err
+	f := <-c.in
+	if f.err != nil {
+		return f.err
 	}
-	if kind != wire.Job {
-		return fmt.Errorf("expected a job, got frame %d", kind)
+	if f.kind != wire.Job {
+		return fmt.Errorf("expected a job, got frame %d", f.kind)
 	}
-	r := wire.NewReader(payload)
+	r := wire.NewReader(f.payload)
 	var p wire.Params
 	if err := json.Unmarshal(r.Data(), &p); err != nil {
 		return err
@@ -119,14 +144,14 @@ func (c *conn) ask(k wire.Kind, payload []byte) (*wire.Reader, wire.Status, erro
 	if err := wire.WriteFrame(c.out, k, payload); err != nil {
 		return nil, 0, fmt.Errorf("ask the parent: %w", err)
 	}
-	kind, answer, err := wire.ReadFrame(c.in, maxJob)
-	if err != nil {
-		return nil, 0, fmt.Errorf("ask the parent: %w", err)
+	f := <-c.in
+	if f.err != nil {
+		return nil, 0, fmt.Errorf("ask the parent: %w", f.err)
 	}
-	if kind != wire.Reply || len(answer) == 0 {
-		return nil, 0, fmt.Errorf("ask the parent: unexpected frame %d", kind)
+	if f.kind != wire.Reply || len(f.payload) == 0 {
+		return nil, 0, fmt.Errorf("ask the parent: unexpected frame %d", f.kind)
 	}
-	return wire.NewReader(answer[1:]), wire.Status(answer[0]), nil
+	return wire.NewReader(f.payload[1:]), wire.Status(f.payload[0]), nil
 }
 
 // job is one render.
