@@ -5,9 +5,6 @@ SHELL := /bin/bash
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 GO      ?= go
 LDFLAGS := -s -w -X github.com/sengu-dev/sengu/internal/cli.Version=$(VERSION)
-KUBE    := v1.37.2
-PLANE_LDFLAGS := -s -w -X k8s.io/component-base/version.gitVersion=$(KUBE) \
-	-X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=37
 
 .PHONY: help
 help: ## Say what each target does.
@@ -26,17 +23,17 @@ build: sengu localplane ## Build bin/sengu and bin/localplane.
 
 .PHONY: sengu
 sengu: need-go need-git
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/sengu ./cmd/sengu
+	$(GO) build -ldflags '$(LDFLAGS)' -o bin/sengu ./cmd/sengu
 
 .PHONY: localplane
 localplane: need-go ## Build bin/localplane: a real Kubernetes control plane in one process (minutes the first time).
 	@[ -x bin/localplane ] || echo "building a Kubernetes control plane from source: this takes minutes the first time"
-	CGO_ENABLED=0 $(GO) -C localplane build -trimpath -ldflags '$(PLANE_LDFLAGS)' -o ../bin/localplane .
+	@$(MAKE) --no-print-directory -C localplane build
 
 .PHONY: test
 test: need-go need-git need-gcc build ## Run every test, with the race detector, against a real control plane.
 	$(GO) test -race -timeout 40m ./...
-	$(GO) -C localplane test -race -timeout 10m ./...
+	$(MAKE) --no-print-directory -C localplane test
 
 .PHONY: generate
 generate: bin/controller-gen ## Make the CRDs and the deep copies again.

@@ -44,12 +44,27 @@ type Input struct {
 	// Removal says how far the end of the App has come: while it is pending nothing is deleted; when it is approved
 	// the Fleet has answered for it, and of the budget only what always needs a person remains.
 	Removal v1alpha1.Removal
+	// Prune says how the Delivery wants objects to be removed that Git no longer has.
+	Prune Prune
 	// Ignored lists the fields of objects that are left to others.
 	Ignored map[manifest.Ref][]manifest.FieldPath
 	// Resend sends every object again, whatever the hashes say.
 	Resend bool
 	Key    manifest.Key
 }
+
+// Prune is how objects are removed that Git no longer has.
+type Prune string
+
+// The ways to remove objects. The zero value is PruneNormal.
+const (
+	// PruneNormal deletes within the budget.
+	PruneNormal Prune = ""
+	// PruneNever lets them run on, no longer looked after.
+	PruneNever Prune = "never"
+	// PruneConfirm waits for a person each time.
+	PruneConfirm Prune = "confirm"
+)
 
 // planner holds what is looked up while one plan is made.
 type planner struct {

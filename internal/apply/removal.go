@@ -112,6 +112,8 @@ func (p *planner) unwanted(ref manifest.Ref) Change {
 		c.Action, c.Reason = Orphan, "is no longer in Git, and stays because it says that it is never pruned"
 	case claimed:
 		c.Action, c.Reason = Wait, "is taken over by App "+rival
+	case p.Prune == PruneNever:
+		c.Action, c.Reason = Orphan, "is no longer in Git, and stays because sengu.yaml says that nothing is pruned"
 	default:
 		c.Proven = true
 		c.Action, c.Reason = p.mayDelete()
@@ -153,6 +155,9 @@ func (p *planner) budget(changes []Change, total int) *v1alpha1.PendingRemoval {
 		}
 	}
 	held := always
+	if p.Prune == PruneConfirm {
+		held = all
+	}
 	if total >= budgetFrom && 2*len(all) > total && p.Removal != v1alpha1.RemovalApproved {
 		held = all
 	}

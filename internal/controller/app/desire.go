@@ -3,6 +3,8 @@ package app
 import (
 	"context"
 	"fmt"
+	"path"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -90,23 +92,33 @@ func readDelivery(rec *render.Recorder, app *v1alpha1.App, fleet *v1alpha1.Fleet
 	if err != nil {
 		return delivery.Settings{}, err
 	}
+	known := make([]string, 0, len(fleet.Spec.Environments))
+	for _, env := range fleet.Spec.Environments {
+		known = append(known, env.Name)
+	}
+	if err := d.CheckEnvironments(path.Join(service, delivery.FileName), known); err != nil {
+		return delivery.Settings{}, err
+	}
 	return d.Settings, nil
 }
 
 // folders returns the folder of the service and of the environment: the path up to the element of the layout that
 // holds the placeholder.
-func folders(layout, path string) (service, environment string) {
-	elements := strings.Split(path, "/")
+func folders(layout, at string) (service, environment string) {
+	elements := strings.Split(at, "/")
 	upTo := func(placeholder string) string {
 		for i, pattern := range strings.Split(layout, "/") {
 			if strings.Contains(pattern, placeholder) && i < len(elements) {
 				return strings.Join(elements[:i+1], "/")
 			}
 		}
-		return path
+		return at
 	}
 	return upTo("{service}"), upTo("{environment}")
 }
+
+// definition is the kind of what a Delivery may leave out of a chart.
+var definition = schema.GroupKind{Group: "apiextensions.k8s.io", Kind: "CustomResourceDefinition"}
 
 // render fills d with the objects.
 func (r *Reconciler) render(ctx context.Context, d *desired, rec *render.Recorder, app *v1alpha1.App, fleet *v1alpha1.Fleet, t *target.Target) error {
@@ -128,15 +140,19 @@ func (r *Reconciler) render(ctx context.Context, d *desired, rec *render.Recorde
 		return err
 	}
 	d.inputs, d.degraded, d.warnings = result.ReadSet, result.Degraded, result.Warnings
-	kinds := make([]schema.GroupKind, 0, len(result.Objects))
-	for _, object := range result.Objects {
+	objects := result.Objects
+	if d.settings.Source.SkipsCRDs() {
+		objects = slices.DeleteFunc(objects, func(o manifest.Object) bool { return o.GroupVersionKind().GroupKind() == definition })
+	}
+	kinds := make([]schema.GroupKind, 0, len(objects))
+	for _, object := range objects {
 		kinds = append(kinds, object.GroupVersionKind().GroupKind())
 	}
 	scopes, err := t.Conn.Scopes(ctx, kinds...)
 	if err != nil {
 		return err
 	}
-	if d.set, err = manifest.NewSet(result.Objects, app.Spec.Source.Namespace, ownerOf(app), scopes); err != nil {
+	if d.set, err = manifest.NewSet(objects, app.Spec.Source.Namespace, ownerOf(app), scopes); err != nil {
 		return err
 	}
 	d.ignored = manifest.Ignored(d.set, d.settings.Ignore)

@@ -15,6 +15,7 @@ import (
 	"github.com/sengu-dev/sengu/api/v1alpha1"
 	"github.com/sengu-dev/sengu/internal/apply"
 	"github.com/sengu-dev/sengu/internal/controller/target"
+	"github.com/sengu-dev/sengu/internal/delivery"
 	"github.com/sengu-dev/sengu/internal/kube"
 	"github.com/sengu-dev/sengu/internal/manifest"
 	"github.com/sengu-dev/sengu/internal/render"
@@ -125,6 +126,7 @@ func (r *Reconciler) input(app *v1alpha1.App, d desired, t *target.Target, w wor
 	return apply.Input{
 		Owner: ownerOf(app), Set: d.set, Inventory: app.Status.Inventory, Ignored: d.ignored, Key: r.Key,
 		Live: t.Live.Live, Synced: t.Live.Synced, OwnedLive: t.Live.OwnedBy(string(app.UID)),
+		Prune:     prune(d.settings),
 		Confirmed: app.Annotations[manifest.AnnotationConfirm], Removal: app.Spec.Removal, Resend: w.Resend,
 		Claims: apply.Claims{
 			Rival: func(ref manifest.Ref) (string, bool) {
@@ -136,6 +138,18 @@ func (r *Reconciler) input(app *v1alpha1.App, d desired, t *target.Target, w wor
 			},
 			Undecided: func() (string, bool) { return r.Ledger.Undecided(fleetKey(app), cluster) },
 		},
+	}
+}
+
+// prune translates what a Delivery says about deletion.
+func prune(settings delivery.Settings) apply.Prune {
+	switch settings.PruneMode() {
+	case delivery.PruneNever:
+		return apply.PruneNever
+	case delivery.PruneConfirm:
+		return apply.PruneConfirm
+	default:
+		return apply.PruneNormal
 	}
 }
 

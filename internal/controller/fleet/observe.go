@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -32,10 +33,15 @@ func (r *Reconciler) fetch(ctx context.Context, fleet *v1alpha1.Fleet, st *state
 		st.fetchErr = r.ask(ctx, fleet, st, repository)
 	}
 	head, ok := repository.Head(fleet.Spec.Git.Branch)
-	if !ok {
+	if !ok || refused(st.fetchErr) {
 		return "", st.fetchErr
 	}
 	return head, nil
+}
+
+// refused reports whether the remote did not let the Fleet in. The mirror may hold what another Fleet was let in for.
+func refused(err error) bool {
+	return errors.Is(err, gitrepo.ErrAuth) || errors.Is(err, gitrepo.ErrHostKey) || errors.Is(err, gitrepo.ErrRemoteMissing)
 }
 
 // ask fetches the branch.
