@@ -2,9 +2,8 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
-VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 GO      ?= go
-LDFLAGS := -s -w -X github.com/sengu-dev/sengu/internal/cli.Version=$(VERSION)
+LDFLAGS := -s -w
 
 .PHONY: help
 help: ## Say what each target does.
@@ -23,7 +22,7 @@ build: sengu localplane ## Build bin/sengu and bin/localplane.
 
 .PHONY: sengu
 sengu: need-go need-git
-	$(GO) build -ldflags '$(LDFLAGS)' -o bin/sengu ./cmd/sengu
+	$(GO) build -buildvcs=auto -ldflags '$(LDFLAGS)' -o bin/sengu ./cmd/sengu
 
 .PHONY: localplane
 localplane: need-go ## Build bin/localplane: a real Kubernetes control plane in one process (minutes the first time).
