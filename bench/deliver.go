@@ -21,7 +21,7 @@ func (r *rig) firstSync(ctx context.Context) ([]figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	goal := r.apps.expect(names(r.all), syncedAt(commit))
+	goal := r.synced.expect(names(r.all), syncedAt(commit))
 	began := time.Now()
 	if err := createFleet(ctx, r.plane, r.repo.url()); err != nil {
 		return nil, err
@@ -45,7 +45,7 @@ func (r *rig) change(ctx context.Context) ([]figure, error) {
 	}
 	var goal *goal
 	pushed, err := r.commitAndPush(ctx, "Change every object", r.all, func(commit string) {
-		goal = r.apps.expect(names(r.all), syncedAt(commit))
+		goal = r.synced.expect(names(r.all), syncedAt(commit))
 	})
 	if err != nil {
 		return nil, err
@@ -94,7 +94,7 @@ func (r *rig) oneCommit(ctx context.Context, live *watch, i int) (time.Duration,
 	changed := live.expect([]string{s.name}, func(o *object) bool { return s.matches(deployments, o) })
 	var synced *goal
 	pushed, err := r.commitAndPush(ctx, "Change "+s.name, []service{s}, func(commit string) {
-		synced = r.apps.expect([]string{s.name}, syncedAt(commit))
+		synced = r.synced.expect([]string{s.name}, syncedAt(commit))
 	})
 	if err != nil {
 		return 0, err

@@ -43,10 +43,19 @@ func TestMediansAreByNumberAndOfRatiosOfOneRun(t *testing.T) {
 }
 
 func TestJudge(t *testing.T) {
-	if got, want := targets[0].judge(figure{Ratio: 2.04}), "ratio to the floor: 2.04, at most 1.7: missed by 20 %"; got != want {
-		t.Errorf("got %q, want %q", got, want)
-	}
-	if got, want := targets[0].judge(figure{Ratio: 1.7}), "ratio to the floor: 1.70, at most 1.7: reached"; got != want {
-		t.Errorf("got %q, want %q", got, want)
+	noWrites := targets[len(targets)-1]
+	for _, c := range []struct {
+		target target
+		figure figure
+		want   string
+	}{
+		{targets[0], figure{Ratio: 2.04}, "ratio to the floor: 2.04, at most 1.7: missed by 20 %"},
+		{targets[0], figure{Ratio: 1.7}, "ratio to the floor: 1.7, at most 1.7: reached"},
+		{noWrites, figure{Requests: tally{"list": 5}}, "writes: 0, at most 0: reached"},
+		{noWrites, figure{Requests: tally{"patch": 2, "create": 1}}, "writes: 3, at most 0: missed"},
+	} {
+		if got := c.target.judge(c.figure); got != c.want {
+			t.Errorf("got %q, want %q", got, c.want)
+		}
 	}
 }

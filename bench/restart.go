@@ -23,8 +23,8 @@ func (r *rig) restarts(ctx context.Context) ([]figure, error) {
 	return []figure{kept, lost}, nil
 }
 
-// restart measures one restart, from the start of the process until it says that it is ready. Nothing may be rendered
-// or applied meanwhile, nor after it until Sengu is calm.
+// restart measures one restart, from the start of the process until it says that it is ready and all Apps are synced.
+// Nothing may be rendered or applied meanwhile, nor after it until Sengu is calm.
 func (r *rig) restart(ctx context.Context, name string, between func() error) (figure, error) {
 	f := r.figure(name, len(r.all)*len(kinds))
 	if err := r.settle(ctx); err != nil {
@@ -50,10 +50,11 @@ func (r *rig) restart(ctx context.Context, name string, between func() error) (f
 		return f, err
 	}
 	m := &meter{rig: r, requests: requests, memory: sample(ctx, r.sengu.process.pid())}
-	if err := r.sengu.awaitReady(ctx); err != nil {
+	ready, err := r.awaitSynced(ctx)
+	if err != nil {
 		return f, err
 	}
-	f.WallS = time.Since(began).Seconds()
+	f.WallS = ready.Sub(began).Seconds()
 	f.setFloor(bound{wall: floor})
 	cpu, err := cpuOf(r.sengu.process.pid())
 	if err := errors.Join(err, r.settle(ctx), m.stop(ctx, &f)); err != nil {
@@ -61,6 +62,27 @@ func (r *rig) restart(ctx context.Context, name string, between func() error) (f
 	}
 	f.CPUS = cpu.Seconds() // up to when it was ready
 	return f, r.unchanged(ctx, before, f.Requests, m.memory.rendered)
+}
+
+// awaitSynced waits until Sengu says that it is ready and every App says that it is synced. It returns when that was.
+func (r *rig) awaitSynced(ctx context.Context) (time.Time, error) {
+	if err := r.sengu.awaitReady(ctx); err != nil {
+		return time.Time{}, err
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, r.timeout, fmt.Errorf("after %s", r.timeout))
+	defer cancel()
+	var at time.Time
+	err := r.sengu.process.until(ctx, pollInterval, func(ctx context.Context) error {
+		at = time.Now() // when the list was asked for: reading it is not Sengu's
+		apps, err := r.plane.apps(ctx)
+		for name, app := range apps {
+			if app.Status.Sync != string(v1alpha1.Synced) {
+				return fmt.Errorf("App %s is %s", name, app.Status.Sync)
+			}
+		}
+		return err
+	})
+	return at, err
 }
 
 // state is what a restart must not change.

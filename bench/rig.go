@@ -14,7 +14,8 @@ type rig struct {
 	plane *plane
 	repo  *repository
 	sengu *sengu
-	apps  *watch
+	// synced watches the Apps.
+	synced *watch
 	// all is what the repository holds at its head.
 	all []service
 }
@@ -81,15 +82,15 @@ func (b *bench) newRig(ctx context.Context, dir string) (*rig, error) {
 	if err = r.sengu.createCluster(ctx, r.plane); err != nil {
 		return r, err
 	}
-	r.apps, err = r.plane.follow(ctx, senguObjects+"apps")
+	r.synced, err = r.plane.follow(ctx, senguObjects+"apps")
 	return r, err
 }
 
 // stop ends all that newRig started, in the opposite order.
 func (r *rig) stop() error {
 	var errs []error
-	if r.apps != nil {
-		r.apps.stop()
+	if r.synced != nil {
+		r.synced.stop()
 	}
 	if r.sengu != nil {
 		errs = append(errs, r.sengu.stop())
@@ -125,7 +126,25 @@ func (r *rig) await(ctx context.Context, g *goal) (map[string]time.Time, error) 
 		case <-stop:
 		}
 	}()
-	return r.bench.await(ctx, g)
+	at, err := r.bench.await(ctx, g)
+	if err != nil && g.watch == r.synced {
+		err = fmt.Errorf("%w%s", err, r.why(ctx))
+	}
+	return at, err
+}
+
+// why quotes an App that is not synced.
+func (r *rig) why(ctx context.Context) string {
+	apps, err := r.plane.apps(context.WithoutCancel(ctx))
+	if err != nil {
+		return "; the Apps cannot be listed: " + err.Error()
+	}
+	for name, app := range apps {
+		if app.Status.Why != nil {
+			return fmt.Sprintf("; App %s says: %s", name, app.Status.Why.Message)
+		}
+	}
+	return fmt.Sprintf("; none of %d Apps says why", len(apps))
 }
 
 // commitAndPush commits the files of some services, lets expect set its goals for that commit, and pushes. It returns

@@ -3,8 +3,8 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"sync"
 	"time"
@@ -13,10 +13,13 @@ import (
 // watch follows one collection, and notes when what is expected of it comes true. It costs the benchmark the decoding
 // of a few fields of each event, and the API server one more copy of bytes that it has encoded already.
 type watch struct {
+	client *client
 	path   string
-	cancel context.CancelFunc
-	ended  sync.WaitGroup
-	failed chan struct{}
+	// version of the collection that was seen last.
+	version string
+	cancel  context.CancelFunc
+	ended   sync.WaitGroup
+	failed  chan struct{}
 
 	mu   sync.Mutex
 	goal *goal
@@ -33,42 +36,71 @@ type goal struct {
 	done chan struct{}
 }
 
-// follow begins to watch a collection, from what it holds now.
+// follow begins to watch a collection, from now on.
 func (c *client) follow(ctx context.Context, collection string) (*watch, error) {
-	c.count("watch")
+	var l struct {
+		Metadata struct{ ResourceVersion string }
+	}
+	c.count("list")
+	if err := c.get(ctx, collection+"?limit=1", &l); err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithCancel(ctx)
-	body, err := c.open(ctx, http.MethodGet, collection+"?watch=true&resourceVersion=0", "", nil)
+	w := &watch{client: c, path: collection, cancel: cancel, failed: make(chan struct{}), version: l.Metadata.ResourceVersion}
+	body, err := w.open(ctx)
 	if err != nil {
 		cancel()
-		return nil, fmt.Errorf("watch %s: %w", collection, err)
+		return nil, err
 	}
-	w := &watch{path: collection, cancel: cancel, failed: make(chan struct{})}
 	w.ended.Go(func() {
-		defer body.Close()
-		decoder := json.NewDecoder(body)
-		for {
-			var event struct {
-				Type   string
-				Object object
+		// The API server ends a watch whose client is slow, as any client is on a busy machine.
+		for err == nil && ctx.Err() == nil {
+			if err = w.read(body); err == nil {
+				body, err = w.open(ctx)
 			}
-			err := decoder.Decode(&event)
-			if err == nil && event.Type == "ERROR" {
-				err = errors.New("the API server ended the watch with an error")
-			}
-			if err != nil {
-				w.fail(err)
-				return
-			}
-			w.see(&event.Object, time.Now())
 		}
+		w.fail(err)
 	})
 	return w, nil
+}
+
+// open sends the request, for what comes after the version that was seen last.
+func (w *watch) open(ctx context.Context) (io.ReadCloser, error) {
+	w.client.count("watch")
+	body, err := w.client.open(ctx, http.MethodGet, w.path+"?watch=true&allowWatchBookmarks=true&resourceVersion="+w.version, "", nil)
+	if err != nil {
+		return nil, fmt.Errorf("watch %s: %w", w.path, err)
+	}
+	return body, nil
+}
+
+// read reads events until the connection ends. It fails if the watch cannot be continued.
+func (w *watch) read(body io.ReadCloser) error {
+	defer body.Close()
+	decoder := json.NewDecoder(body)
+	for {
+		var event struct {
+			Type   string
+			Object object
+		}
+		if err := decoder.Decode(&event); err != nil {
+			return nil // it ended, in the middle of an event or after one
+		}
+		switch event.Type {
+		case "ERROR":
+			return fmt.Errorf("watch %s: the API server has forgotten what came after version %s", w.path, w.version)
+		case "BOOKMARK":
+		default:
+			w.see(&event.Object, time.Now())
+		}
+		w.version = event.Object.Metadata.ResourceVersion
+	}
 }
 
 func (w *watch) fail(err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.err = fmt.Errorf("watch %s: %w", w.path, err)
+	w.err = err
 	close(w.failed)
 }
 
@@ -106,7 +138,7 @@ func (w *watch) expect(names []string, test func(*object) bool) *goal {
 	return g
 }
 
-// wait returns when each name passed, in the order of no importance.
+// wait returns when each name passed.
 func (g *goal) wait(ctx context.Context) (map[string]time.Time, error) {
 	select {
 	case <-g.done:
