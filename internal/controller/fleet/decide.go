@@ -30,7 +30,9 @@ type plan struct {
 	Delete  []member
 	Waiting *v1alpha1.PendingRemoval
 	// Why says what a removal waits for, if one does.
-	Why      string
+	Why string
+	// Removing is true while an App that was approved for removal still has objects.
+	Removing bool
 	Services int
 	Apps     int
 }
@@ -110,6 +112,7 @@ func (o observation) retire(p *plan, gone []member) {
 		case m.Removal == v1alpha1.RemovalApproved && m.Objects == 0 && m.Settled:
 			p.Delete = append(p.Delete, m)
 		case m.Removal == v1alpha1.RemovalApproved:
+			p.Removing = true
 		default:
 			waiting = append(waiting, m)
 			if m.Removal == "" {
@@ -124,6 +127,7 @@ func (o observation) retire(p *plan, gone []member) {
 		p.Why = why
 		return
 	}
+	p.Removing = true
 	for _, m := range waiting {
 		p.Update = append(p.Update, update{m, o.removed(m, v1alpha1.RemovalApproved)})
 	}

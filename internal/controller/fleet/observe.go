@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -24,10 +23,10 @@ func (r *Reconciler) fetch(ctx context.Context, fleet *v1alpha1.Fleet, st *state
 	}
 	requested := fleet.Annotations[AnnotationSync]
 	now := r.Now()
-	due := st.pushed || !now.Before(st.nextPoll) || st.fetchedGeneration != fleet.Generation || st.handledSync != requested
+	due := st.pushed.Load() || !now.Before(st.nextPoll) || st.fetchedGeneration != fleet.Generation || st.handledSync != requested
 	if due {
 		// Taken back before the fetch: a push that arrives during it asks for another.
-		st.pushed = false
+		st.pushed.Store(false)
 		st.nextPoll = now.Add(interval(fleet))
 		st.fetchedGeneration, st.handledSync = fleet.Generation, requested
 		st.fetchErr = r.ask(ctx, fleet, st, repository)
@@ -149,6 +148,3 @@ func (r *Reconciler) touched(ctx context.Context, st *state, repository *gitrepo
 	}
 	return touched, nil
 }
-
-// unpolled makes the next Reconcile ask the remote.
-func (st *state) unpolled() { st.nextPoll = time.Time{} }

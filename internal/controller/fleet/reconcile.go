@@ -55,11 +55,11 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (_ ctrl.Re
 		return next, nil
 	}
 	decided := decide(observed)
+	st.removing.Store(decided.Why != "" || decided.Removing)
 	if err := r.act(ctx, fleet, st, decided); err != nil {
 		return ctrl.Result{}, err
 	}
 	st.compared = revision
-	st.removing = decided.Why != ""
 	r.report(fleet, st, revision, decided)
 	return next, nil
 }

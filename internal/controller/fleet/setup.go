@@ -57,7 +57,12 @@ type state struct {
 	roster *roster
 	// looked is true once a Reconcile has ended, well or not.
 	looked atomic.Bool
+	// pushed is true when something announced that the remote may have news: a webhook, or changed credentials.
+	pushed atomic.Bool
+	// removing is true while something that disappeared waits, so that every App's progress matters.
+	removing atomic.Bool
 
+	// mu is held by the Reconcile of the Fleet, which may take as long as a fetch: nothing else waits for it.
 	mu sync.Mutex
 	// listed is true once roster holds every App of the Fleet.
 	listed bool
@@ -65,8 +70,6 @@ type state struct {
 	compared string
 	memo     memo
 	layout   string
-	// pushed is true when a webhook announced a commit that has not been fetched yet.
-	pushed bool
 	// nextPoll is when the remote is asked again by itself.
 	nextPoll time.Time
 	// fetchedGeneration and handledSync are the spec and the request that the last fetch was for.
@@ -76,8 +79,6 @@ type state struct {
 	fetchErr error
 	// rewritten is true while the head is one that a force-push put there.
 	rewritten bool
-	// removing is true while something that disappeared waits, so that every App's progress matters.
-	removing bool
 }
 
 // Setup registers r with mgr.
@@ -112,10 +113,7 @@ func (r *Reconciler) Pushed(ctx context.Context, url string) error {
 			continue
 		}
 		key := client.ObjectKeyFromObject(&fleets.Items[i])
-		st := r.state(key)
-		st.mu.Lock()
-		st.pushed = true
-		st.mu.Unlock()
+		r.state(key).pushed.Store(true)
 		r.enqueue(key)
 	}
 	return nil
@@ -173,10 +171,7 @@ func (r *Reconciler) appEvents() handler.EventHandler {
 		key := types.NamespacedName{Namespace: app.Namespace, Name: app.Spec.Fleet}
 		st := r.state(key)
 		st.roster.put(memberOf(app))
-		st.mu.Lock()
-		removing := st.removing
-		st.mu.Unlock()
-		if removing {
+		if st.removing.Load() {
 			r.enqueue(key)
 		}
 	}
@@ -208,10 +203,7 @@ func (r *Reconciler) fleetsOfSecret(ctx context.Context, secret client.Object) [
 		fleet := &fleets.Items[i]
 		if ref := fleet.Spec.Git.SecretRef; ref != nil && ref.Name == secret.GetName() {
 			key := client.ObjectKeyFromObject(fleet)
-			st := r.state(key)
-			st.mu.Lock()
-			st.unpolled()
-			st.mu.Unlock()
+			r.state(key).pushed.Store(true)
 			requests = append(requests, reconcile.Request{NamespacedName: key})
 		}
 	}
