@@ -164,9 +164,25 @@ func TestIfNotPresent(t *testing.T) {
 	if len(changes.Of(apply.Unchanged)) != 1 {
 		t.Errorf("an object that is there should stay as it is: %v", actions(changes))
 	}
-	if value := a.get(configMaps, "a").Object["data"].(map[string]any)["key"]; value != "first" {
-		t.Errorf("it was changed to %v", value)
+	first := func() {
+		t.Helper()
+		if value := a.get(configMaps, "a").Object["data"].(map[string]any)["key"]; value != "first" {
+			t.Errorf("it was changed to %v", value)
+		}
 	}
+	first()
+	a.inventory = nil // interrupted before the status was written
+	if a.mustSync(a.set(once("second"))); len(a.inventory) != 1 {
+		t.Error("an object that was made should be noted")
+	}
+	first()
+	b := *a
+	b.inventory, b.owner.UID = nil, "made-again" // the App was deleted and made again
+	if b.mustSync(b.set(once("second"))); len(b.inventory) != 1 || b.plan(b.set(once("second"))).Sends() != 0 {
+		t.Error("an object of the earlier App should be noted")
+	}
+	first()
+	a.owner, a.inventory = b.owner, b.inventory
 	a.plane.Request(t, http.MethodPost, a.path("/api/v1/NS", "configmaps"), map[string]any{"metadata": map[string]any{"name": "theirs"}})
 	theirs := strings.ReplaceAll(once("x"), "name: a", "name: theirs")
 	_, result := a.mustSync(a.set(once("second"), theirs))

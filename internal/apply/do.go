@@ -3,7 +3,6 @@ package apply
 import (
 	"cmp"
 	"context"
-	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -89,9 +88,8 @@ func (w *writer) stage(ctx context.Context, changes []Change) {
 	outcomes := make([]outcome, len(changes))
 	slots := make(chan struct{}, max(1, cmp.Or(w.Parallelism, defaultParallelism)))
 	var group sync.WaitGroup
-	sending := slices.IndexFunc(changes, Change.Sends)
 	for i, c := range changes {
-		if !c.Sends() || (i == sending && len(changes) == 1) {
+		if !c.Sends() || len(changes) == 1 {
 			outcomes[i] = w.make(ctx, c)
 			continue
 		}

@@ -18,7 +18,12 @@ func reduced(c Change) *unstructured.Unstructured {
 // update applies an object that is there and the App's. Its UID is the precondition: if it was deleted, or deleted and
 // made anew by somebody else, nothing is written.
 func (w *writer) update(ctx context.Context, c Change) (outcome, error) {
-	if c.Item.Mode == manifest.ModeReplace {
+	switch {
+	case c.uid() == "":
+		return w.create(ctx, c) // which finds out whose it is
+	case c.Item.Mode == manifest.ModeIfNotPresent:
+		return w.keep(ctx, c)
+	case c.Item.Mode == manifest.ModeReplace:
 		return w.replace(ctx, c)
 	}
 	if len(c.Fields) > 0 {
@@ -31,12 +36,36 @@ func (w *writer) update(ctx context.Context, c Change) (outcome, error) {
 		}
 	}
 	u, err := w.apply(ctx, patch{object: reduced(c), manager: w.manager, force: c.Proven, uid: c.uid()})
-	if otherUID(err) && c.uid() != "" {
+	if otherUID(err) {
 		c.Live, c.Known = manifest.Live{}, false
 		return w.create(ctx, c)
 	}
 	if err != nil {
 		return outcome{}, err
+	}
+	return w.done(c, u), nil
+}
+
+// keep notes an object that is made once and then left alone. If it carries the mark of an earlier App of this name, it
+// gets this one's; nothing else of it is written.
+func (w *writer) keep(ctx context.Context, c Change) (outcome, error) {
+	u, err := w.get(ctx, c.Item.Unstructured)
+	if apierrors.IsNotFound(err) {
+		return w.create(ctx, c)
+	}
+	if err != nil {
+		return outcome{}, err
+	}
+	if string(u.GetUID()) != c.uid() {
+		return w.exists(ctx, c)
+	}
+	if owner, _ := manifest.OwnerOf(u); owner.UID != w.Owner.UID {
+		if err := w.rename(ctx, c, u, nil); err != nil {
+			return outcome{}, err
+		}
+		if u, err = w.get(ctx, c.Item.Unstructured); err != nil {
+			return outcome{}, err
+		}
 	}
 	return w.done(c, u), nil
 }
