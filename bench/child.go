@@ -2,12 +2,12 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -23,6 +23,8 @@ type child struct {
 	stdin io.Closer
 	ended chan struct{}
 	err   error
+	// told is true once somebody has been told that the process ended by itself.
+	told atomic.Bool
 }
 
 // launch starts a program in a process group of its own, so that a Ctrl-C reaches the benchmark only. What it prints
@@ -58,6 +60,9 @@ func (c *child) stop() error {
 	defer c.stdin.Close()
 	select {
 	case <-c.ended:
+		if c.told.Load() {
+			return nil
+		}
 		return c.died()
 	default:
 	}
@@ -74,10 +79,21 @@ func (c *child) stop() error {
 
 // died says how the process ended that should still be there.
 func (c *child) died() error {
-	return fmt.Errorf("%s ended by itself (%w); the end of its output:\n%s", c.name, errors.Join(c.err, errEnded), tail(c.log))
+	c.told.Store(true)
+	how := "exit status 0"
+	if c.err != nil {
+		how = c.err.Error()
+	}
+	return fmt.Errorf("%s ended by itself (%s)%s", c.name, how, c.lastWords())
 }
 
-var errEnded = errors.New("it should run until it is stopped")
+// lastWords quotes the end of what the process printed.
+func (c *child) lastWords() string {
+	if text := tail(c.log); text != "" {
+		return "; the end of its output:\n" + text
+	}
+	return ""
+}
 
 // until asks ready again and again, and returns when it says yes. It fails when the process ends or ctx does.
 func (c *child) until(ctx context.Context, interval time.Duration, ready func(context.Context) error) error {
@@ -93,7 +109,7 @@ func (c *child) until(ctx context.Context, interval time.Duration, ready func(co
 		case <-c.ended:
 			return c.died()
 		case <-ctx.Done():
-			return fmt.Errorf("%s is not ready: %w: %w; the end of its output:\n%s", c.name, context.Cause(ctx), err, tail(c.log))
+			return fmt.Errorf("%s is not ready: %w: %w%s", c.name, context.Cause(ctx), err, c.lastWords())
 		}
 	}
 }

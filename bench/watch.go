@@ -54,8 +54,11 @@ func (c *client) follow(ctx context.Context, collection string) (*watch, error) 
 	}
 	w.ended.Go(func() {
 		// The API server ends a watch whose client is slow, as any client is on a busy machine.
-		for err == nil && ctx.Err() == nil {
+		for err == nil {
 			if err = w.read(body); err == nil {
+				err = context.Cause(ctx)
+			}
+			if err == nil {
 				body, err = w.open(ctx)
 			}
 		}
