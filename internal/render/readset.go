@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io/fs"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -122,11 +123,13 @@ type Recorder struct {
 	mu   sync.Mutex
 	seen map[string]bool
 	set  ReadSet // remote inputs
+
+	stats map[string]fs.FileInfo // what is known of a path, links not followed; nil when nothing is there
 }
 
 // NewRecorder returns a Recorder that has seen nothing.
 func NewRecorder(src Source) *Recorder {
-	return &Recorder{src: src, seen: map[string]bool{}, set: ReadSet{}}
+	return &Recorder{src: src, seen: map[string]bool{}, set: ReadSet{}, stats: map[string]fs.FileInfo{}}
 }
 
 func (r *Recorder) saw(name string) {
@@ -181,18 +184,74 @@ func (r *Recorder) ReadSet() (ReadSet, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := make(ReadSet, len(r.seen)+len(r.set))
-	for p := range r.seen {
-		if dir, ok := strings.CutSuffix(p, "/"); ok && r.seen[dir] {
-			continue // all of the directory is in the set
+	add := func(p string) error {
+		if _, ok := s[p]; ok {
+			return nil
 		}
 		h, err := hashOf(r.src, p)
-		if err != nil {
+		if err == nil {
+			s[p] = h
+		}
+		return err
+	}
+	for p := range r.seen {
+		name, existence := strings.CutSuffix(p, "/")
+		if existence && r.seen[name] {
+			continue // all of the directory is in the set
+		}
+		if err := add(p); err != nil {
 			return nil, err
 		}
-		s[p] = h
+		links, end := r.trail(name)
+		if len(links) == 0 {
+			continue
+		}
+		if existence {
+			end += "/"
+		}
+		for _, l := range append(links, end) {
+			if err := add(l); err != nil {
+				return nil, err
+			}
+		}
 	}
 	for p, h := range r.set {
 		s[p] = h
 	}
 	return s, nil
+}
+
+// trail returns the symbolic links that name leads through, and where it ends. Both belong to the read-set beside
+// name itself: a change is told by the path at which it happens.
+func (r *Recorder) trail(name string) (links []string, end string) {
+	src, ok := r.src.(fs.ReadLinkFS)
+	if !ok {
+		return nil, name
+	}
+	done, rest := "", name
+	for rest != "" && len(links) < 40 {
+		var first string
+		first, rest, _ = strings.Cut(rest, "/")
+		p := path.Join(done, first)
+		info, ok := r.stats[p]
+		if !ok {
+			info, _ = src.Lstat(p) // nothing there is no link
+			r.stats[p] = info
+		}
+		if info == nil || info.Mode()&fs.ModeSymlink == 0 {
+			done = p
+			continue
+		}
+		links = append(links, p)
+		text, err := src.ReadLink(p)
+		to := path.Join(path.Dir(p), text)
+		if err != nil || path.IsAbs(text) || !fs.ValidPath(to) {
+			return links, p // refused by the source
+		}
+		done, rest = "", strings.TrimSuffix(path.Join(to, rest), "/")
+	}
+	if done == "" {
+		done = "."
+	}
+	return links, done
 }

@@ -29,7 +29,7 @@ func TestRunawayCharts(t *testing.T) {
 		"prints too much":   {"a: {{ range $i := until 3000 }}{{ repeat 10000 \"x\" }}{{ end }}", nil, []string{"MiB"}},
 	}
 	r := newRenderer(t, func(o *Options) {
-		o.Timeout, o.MemoryLimit, o.OutputLimit, o.Workers = 4*time.Second, 256<<20, 8<<20, 2
+		o.Timeout, o.MemoryLimit, o.OutputLimit, o.Workers = 8*time.Second, 256<<20, 8<<20, 2
 		if raceEnabled {
 			o.MemoryLimit = 1 << 30
 		}
@@ -103,6 +103,10 @@ func TestSymlinks(t *testing.T) {
 		if err != nil || len(res.Objects) != 1 {
 			t.Errorf("%s: %d objects, %v", dir, len(res.Objects), err)
 			continue
+		}
+		behind := map[string]string{"in": "base", "file": "base/a.yaml"}[dir]
+		if _, ok := res.ReadSet[behind]; !ok {
+			t.Errorf("%s: %s is not in the read-set: %v", dir, behind, res.ReadSet.Paths())
 		}
 		a := filepath.Join(root, "base/a.yaml")
 		if err := os.WriteFile(a, []byte(cm("a")+"data: {x: "+dir+"}\n"), 0o644); err != nil {

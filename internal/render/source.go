@@ -14,7 +14,8 @@ import (
 
 // Source is what a render reads: one revision of a repository. Names are those of [fs.FS]. Symbolic links are
 // resolved by the source, and it refuses those that lead out of it with an error. It should implement
-// [fs.ReadFileFS], [fs.ReadDirFS] and [fs.StatFS]; its ReadDir should show a link as [fs.ModeSymlink].
+// [fs.ReadFileFS], [fs.ReadDirFS], [fs.StatFS] and [fs.ReadLinkFS]; its ReadDir should show a link as
+// [fs.ModeSymlink].
 type Source interface {
 	fs.FS
 	// Hash returns the identity of the content of a file, or of a directory with all that is in it. It returns an
@@ -78,6 +79,12 @@ func (d *Dir) ReadDir(name string) ([]fs.DirEntry, error) { return fs.ReadDir(d.
 
 // Stat describes a file or directory; links are followed.
 func (d *Dir) Stat(name string) (fs.FileInfo, error) { return fs.Stat(d.FS, name) }
+
+// Lstat describes a name, a link as a link.
+func (d *Dir) Lstat(name string) (fs.FileInfo, error) { return d.root.Lstat(name) }
+
+// ReadLink returns the text of a link.
+func (d *Dir) ReadLink(name string) (string, error) { return d.root.Readlink(name) }
 
 // Hash reads the file, or every file below the directory. A folder named .git counts for nothing.
 func (d *Dir) Hash(name string) (string, error) { return d.hash(name, 0) }
