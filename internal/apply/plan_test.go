@@ -158,6 +158,14 @@ func TestPlan(t *testing.T) {
 		"unwanted, mark gone":         {"no proof", newWorld().git("ConfigMap", "a").has("ConfigMap", "a").listed("ConfigMap", "b").runs(manifest.Owner{}, "ConfigMap", "b"), []string{"Unchanged ConfigMap a", "Orphan ConfigMap b"}},
 		"empty render":                {"a mistake until the Fleet says otherwise", newWorld().has("ConfigMap", "a"), []string{"Wait ConfigMap a"}},
 		"empty render, removal":       {"the Fleet has answered for it", newWorld().has("ConfigMap", "a").with(func(in *apply.Input) { in.Removal = v1alpha1.RemovalApproved }), []string{"Delete ConfigMap a"}},
+		"unwanted, sengu.yaml prunes nothing": {
+			"the Delivery says so", newWorld().git("ConfigMap", "a").has("ConfigMap", "a", "b").with(func(in *apply.Input) { in.Prune = apply.PruneNever }),
+			[]string{"Unchanged ConfigMap a", "Orphan ConfigMap b"},
+		},
+		"unwanted, sengu.yaml asks first": {
+			"the Delivery says so", newWorld().git("ConfigMap", "a").has("ConfigMap", "a", "b").with(func(in *apply.Input) { in.Prune = apply.PruneConfirm }),
+			[]string{"Unchanged ConfigMap a", "Wait ConfigMap b"},
+		},
 		"reverse order": {
 			"what needs others goes before what it needs", newWorld().git("ConfigMap", "a").has("ConfigMap", "a", "b").has("Service", "b").has("Widget", "b").has("Pod", "b"),
 			[]string{"Unchanged ConfigMap a", "Delete Widget b", "Delete Pod b", "Delete Service b", "Delete ConfigMap b"},

@@ -67,7 +67,7 @@ func TestLimiterHonoursRetryAfter(t *testing.T) {
 		if !apierrors.IsTooManyRequests(err) {
 			t.Fatalf("a long pause should be told, not waited for: %v", err)
 		}
-		time.Sleep(maxPause)
+		<-time.After(maxPause)
 		mustAcquire(t, l, "a")
 	})
 }

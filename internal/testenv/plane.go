@@ -2,6 +2,7 @@ package testenv
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -160,7 +161,7 @@ func (c *Cluster) start() error {
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command(binary, "--dir", c.Dir, "--nodes", strconv.Itoa(c.nodes), "--stop-on-stdin-eof")
+	cmd := exec.CommandContext(context.Background(), binary, "--dir", c.Dir, "--nodes", strconv.Itoa(c.nodes), "--stop-on-stdin-eof")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	logs := &tail{}
 	cmd.Stderr = logs
