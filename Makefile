@@ -46,7 +46,9 @@ verify: need-go need-git generate ## Fail if generated files are stale, modules 
 	@test -z "$$(gofmt -l api bench cmd examples internal test *.go localplane)" || { echo "not formatted:"; gofmt -l api bench cmd examples internal test *.go localplane; exit 1; }
 	$(GO) mod tidy -diff
 	$(GO) -C localplane mod tidy -diff
+	$(GO) -C bench/gitread mod tidy -diff
 	$(GO) vet ./...
+	$(GO) -C bench/gitread vet ./...
 	@git diff --exit-code -- api || { echo "generated files are stale: commit what 'make generate' made"; exit 1; }
 
 .PHONY: lint
