@@ -29,6 +29,8 @@ const (
 	defaultNamespace = "sengu"
 	// localKubeconfig is where `sengu up` leaves the kubeconfig of the plane that holds Sengu's objects.
 	localKubeconfig = ".sengu/dev/kubeconfig"
+	// localState is what `sengu up` leaves behind, also when it is stopped.
+	localState = ".sengu/state.json"
 	// requestTimeout bounds one request of a verb. A watch is not bounded by it.
 	requestTimeout = 30 * time.Second
 )
@@ -106,6 +108,11 @@ func (p *program) loadingRules() (*clientcmd.ClientConfigLoadingRules, string, e
 	}
 	if path := above(localKubeconfig); path != "" {
 		return &clientcmd.ClientConfigLoadingRules{ExplicitPath: path}, path, nil
+	}
+	// Not to fall through to a cluster that nobody meant.
+	if state := above(localState); state != "" {
+		return nil, "", fmt.Errorf("the local plane in %s is down: start it with `sengu up`, or name another plane with --kubeconfig",
+			filepath.Dir(state))
 	}
 	path := filepath.Join(p.env("HOME"), ".kube", "config")
 	if _, err := os.Stat(path); err != nil {

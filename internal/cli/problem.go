@@ -13,6 +13,8 @@ import (
 const (
 	// maxProblems bounds the lines below a table; `sengu get -o wide` has them all.
 	maxProblems = 20
+	// maxSentence bounds what is shown of one sentence, in characters; `sengu why` has the whole of it.
+	maxSentence = 160
 	// maxNames bounds the names in one of these lines.
 	maxNames = 3
 )
@@ -42,9 +44,18 @@ func problems(now time.Time, snap snapshot, f filter, c painter) string {
 		if len(names) > maxNames {
 			names = append(slices.Clone(names[:maxNames-1]), plural(len(names)-maxNames+1, "more", "more"))
 		}
-		fmt.Fprintf(&b, "%s  %s %s\n", c.paint(yellow, list(names)), q.sentence, c.paint(dim, "("+age(now, q.since)+")"))
+		fmt.Fprintf(&b, "%s  %s %s\n", c.paint(yellow, list(names)), clipped(q.sentence), c.paint(dim, "("+age(now, q.since)+")"))
 	}
 	return b.String()
+}
+
+// clipped shortens a sentence for a line.
+func clipped(sentence string) string {
+	runes := []rune(sentence)
+	if len(runes) <= maxSentence {
+		return sentence
+	}
+	return string(runes[:maxSentence-1]) + "…"
 }
 
 // problemsOf collects the why of clusters, of fleets and of the Apps that f means.

@@ -55,6 +55,7 @@ func (p *program) root() *cobra.Command {
 		p.treeCommand(),
 		p.syncCommand(),
 		p.confirmCommand(),
+		p.adoptCommand(),
 		p.diffCommand(),
 		p.renderCommand(),
 		p.upCommand(),

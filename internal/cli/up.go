@@ -105,7 +105,11 @@ func (p *program) localOptions(dir local.Dir, o upOptions) (local.Options, error
 	if err != nil {
 		return local.Options{}, err
 	}
-	repository, err := local.FindRepository(o.repo)
+	before, err := dir.Read()
+	if err != nil {
+		return local.Options{}, err
+	}
+	repository, err := local.FindRepository(o.repo, before.Repository)
 	if err != nil {
 		return local.Options{}, err
 	}

@@ -1,18 +1,13 @@
 package local
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"net/url"
 	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -34,111 +29,11 @@ import (
 const (
 	// Namespace is where Sengu's objects live on a local plane.
 	Namespace = "sengu"
-	// objectsFolder is the folder of a repository that holds its Clusters and Fleets.
-	objectsFolder = "sengu"
-	// placeholderHost is the host in the URL of a Fleet that stands for the Git server of the local plane.
-	placeholderHost = "git.sengu.local"
 	// webhookSecret names the Secret that signs the webhooks of the Git server.
 	webhookSecret = "local-webhook"
 	// manager is the name under which the objects are applied.
 	manager = client.FieldOwner("sengu-up")
 )
-
-// declared is what the folder of a repository declares.
-type declared struct {
-	clusters []v1alpha1.Cluster
-	fleets   []v1alpha1.Fleet
-}
-
-// readDeclared reads the Clusters and Fleets in the folder of a repository.
-func readDeclared(repository string) (declared, error) {
-	var d declared
-	files, err := filepath.Glob(filepath.Join(repository, objectsFolder, "*.yaml"))
-	if err != nil {
-		return d, fmt.Errorf("list %s: %w", objectsFolder, err)
-	}
-	for _, file := range files {
-		data, err := os.ReadFile(file)
-		if err != nil {
-			return d, fmt.Errorf("read the fleet: %w", err)
-		}
-		if err := d.add(data); err != nil {
-			return d, fmt.Errorf("read %s: %w", file, err)
-		}
-	}
-	if len(d.clusters) == 0 || len(d.fleets) == 0 {
-		return d, fmt.Errorf("%s declares %d Clusters and %d Fleets: it takes one of each at least",
-			filepath.Join(repository, objectsFolder), len(d.clusters), len(d.fleets))
-	}
-	return d, nil
-}
-
-func (d *declared) add(data []byte) error {
-	decoder := yamlutil.NewYAMLOrJSONDecoder(bytes.NewReader(data), 4096)
-	for {
-		var u unstructured.Unstructured
-		err := decoder.Decode(&u)
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		switch u.GetKind() {
-		case "":
-			continue
-		case "Cluster":
-			var k v1alpha1.Cluster
-			err = runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, &k)
-			d.clusters = append(d.clusters, k)
-		case "Fleet":
-			var f v1alpha1.Fleet
-			err = runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, &f)
-			d.fleets = append(d.fleets, f)
-		default:
-			return fmt.Errorf("a %s does not belong here, only Clusters and Fleets", u.GetKind())
-		}
-		if err != nil {
-			return fmt.Errorf("%s %s: %w", u.GetKind(), u.GetName(), err)
-		}
-	}
-}
-
-// keep drops the clusters beyond the first n, and the environments that are on them.
-func (d *declared) keep(n int) error {
-	if n < 1 || n > len(d.clusters) {
-		return fmt.Errorf("--planes is %d: the fleet is for %d clusters, so it must be from 1 to %d", n, len(d.clusters), len(d.clusters))
-	}
-	d.clusters = d.clusters[:n]
-	for i := range d.fleets {
-		spec := &d.fleets[i].Spec
-		gone := map[string]bool{}
-		spec.Environments = slices.DeleteFunc(spec.Environments, func(e v1alpha1.Environment) bool {
-			gone[e.Name] = !slices.ContainsFunc(d.clusters, func(k v1alpha1.Cluster) bool { return k.Name == e.Cluster })
-			return gone[e.Name]
-		})
-		for j := range spec.Environments {
-			e := &spec.Environments[j]
-			e.After = slices.DeleteFunc(e.After, func(name string) bool { return gone[name] })
-		}
-		if len(spec.Environments) == 0 {
-			return fmt.Errorf("--planes is %d: fleet %s has no environment on the first %d clusters", n, d.fleets[i].Name, n)
-		}
-	}
-	return nil
-}
-
-// point makes the fleets that name the placeholder read the repository at cloneURL, and hear of pushes.
-func (d *declared) point(cloneURL string) {
-	for i := range d.fleets {
-		git := &d.fleets[i].Spec.Git
-		if u, err := url.Parse(git.URL); err != nil || u.Host != placeholderHost {
-			continue
-		}
-		git.URL = cloneURL
-		git.WebhookSecretRef = &v1alpha1.SecretReference{Name: webhookSecret}
-	}
-}
 
 // installer puts Sengu's objects on a plane.
 type installer struct{ client.Client }
@@ -224,29 +119,22 @@ func (in *installer) objects(ctx context.Context, d declared, kubeconfig func(cl
 	if signing, err = in.webhookKey(ctx); err != nil {
 		return nil, err
 	}
-	for i := range d.clusters {
-		k := &d.clusters[i]
-		data, err := os.ReadFile(kubeconfig(k.Name))
+	for _, k := range d.clusters {
+		data, err := os.ReadFile(kubeconfig(k.GetName()))
 		if err != nil {
-			return nil, fmt.Errorf("read the kubeconfig of cluster %s: %w", k.Name, err)
+			return nil, fmt.Errorf("read the kubeconfig of cluster %s: %w", k.GetName(), err)
 		}
-		if k.Spec.KubeconfigSecretRef == nil {
-			k.Spec.KubeconfigSecretRef = &v1alpha1.SecretReference{Name: k.Name + "-kubeconfig"}
-		}
-		if err := in.secret(ctx, k.Spec.KubeconfigSecretRef.Name, "kubeconfig", data); err != nil {
+		name, err := kubeconfigSecret(k)
+		if err != nil {
 			return nil, err
 		}
-		k.Namespace = Namespace
-		k.TypeMeta = metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: "Cluster"}
-		if err := in.applyTyped(ctx, k); err != nil {
+		if err := in.secret(ctx, name, "kubeconfig", data); err != nil {
 			return nil, err
 		}
 	}
-	for i := range d.fleets {
-		f := &d.fleets[i]
-		f.Namespace = Namespace
-		f.TypeMeta = metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: "Fleet"}
-		if err := in.applyTyped(ctx, f); err != nil {
+	for _, o := range slices.Concat(d.clusters, d.fleets) {
+		o.SetNamespace(Namespace)
+		if err := in.apply(ctx, o); err != nil {
 			return nil, err
 		}
 	}
@@ -280,13 +168,7 @@ func (in *installer) applyTyped(ctx context.Context, o client.Object) error {
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", o.GetName(), err)
 	}
-	delete(object, "status")
 	return in.apply(ctx, &unstructured.Unstructured{Object: object})
-}
-
-// repositoryName is the name under which a folder is served.
-func repositoryName(folder string) string {
-	return strings.TrimSuffix(filepath.Base(folder), ".git") + ".git"
 }
 
 // Install installs the kinds of Sengu on the plane that a kubeconfig leads to.

@@ -151,14 +151,19 @@ func FindPlane(env func(string) string) (string, error) {
 	return "", fmt.Errorf("localplane, which runs a control plane, is missing: there is no %s and none on the PATH; build it with `make localplane`", beside)
 }
 
-// FindRepository finds the folder of the example fleet: the one that is named, else examples/shop in the working
-// directory, above it, or above this program.
-func FindRepository(named string) (string, error) {
+// FindRepository finds the folder of the example fleet: the one that is named, else the one that was used before, else
+// examples/shop in the working directory, above it, or above this program.
+func FindRepository(named, before string) (string, error) {
 	if named != "" {
 		if _, err := os.Stat(filepath.Join(named, objectsFolder)); err != nil {
 			return "", fmt.Errorf("--repo %s has no folder %s with Clusters and Fleets: name a folder laid out as examples/shop is", named, objectsFolder)
 		}
 		return filepath.Abs(named)
+	}
+	if before != "" {
+		if _, err := os.Stat(filepath.Join(before, objectsFolder)); err == nil {
+			return before, nil
+		}
 	}
 	var starts []string
 	if wd, err := os.Getwd(); err == nil {

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -147,9 +148,7 @@ func (s *supervisor) run(ctx context.Context) error {
 	base := "http://" + git.Addr().String()
 	if err := s.note(func(st *State) {
 		st.Git, st.CloneURL, st.Server = git.Addr().String(), base+"/"+name, address
-		for i := range d.fleets {
-			st.Fleets = append(st.Fleets, d.fleets[i].Name)
-		}
+		st.Fleets = d.fleetNames()
 	}); err != nil {
 		return err
 	}
@@ -165,7 +164,9 @@ func (s *supervisor) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.point(base + "/" + name)
+	if err := d.point(base + "/" + name); err != nil {
+		return err
+	}
 	planes, err := s.startPlanes(ctx, d)
 	defer stopAll(planes)
 	if err != nil {
@@ -177,12 +178,12 @@ func (s *supervisor) run(ctx context.Context) error {
 // startPlanes starts the control planes at the same time.
 func (s *supervisor) startPlanes(ctx context.Context, d declared) ([]*process, error) {
 	planes := make([]*process, len(d.clusters))
-	if err := s.progress("starting %d control planes", len(planes)); err != nil {
+	if err := s.progress("starting control planes: %s", strings.Join(d.clusterNames(), ", ")); err != nil {
 		return nil, err
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	for i := range d.clusters {
-		name := d.clusters[i].Name
+		name := d.clusters[i].GetName()
 		group.Go(func() error {
 			began := time.Now()
 			p, err := startPlane(ctx, s.Binary, name, s.Dir.path(name), s.Nodes)
@@ -198,7 +199,7 @@ func (s *supervisor) startPlanes(ctx context.Context, d declared) ([]*process, e
 	}
 	return planes, s.note(func(st *State) {
 		for i := range d.clusters {
-			st.Planes = append(st.Planes, Plane{Name: d.clusters[i].Name, Kubeconfig: s.Dir.Kubeconfig(d.clusters[i].Name)})
+			st.Planes = append(st.Planes, Plane{Name: d.clusters[i].GetName(), Kubeconfig: s.Dir.Kubeconfig(d.clusters[i].GetName())})
 		}
 	})
 }
@@ -215,7 +216,7 @@ func stopAll(planes []*process) {
 
 // serve installs Sengu's objects and runs what serves them until ctx ends or a part fails.
 func (s *supervisor) serve(ctx context.Context, d declared, planes []*process, git net.Listener, base string) error {
-	home := s.Dir.Kubeconfig(d.clusters[0].Name)
+	home := s.Dir.Kubeconfig(d.clusters[0].GetName())
 	in, err := newInstaller(home)
 	if err != nil {
 		return err
@@ -227,7 +228,7 @@ func (s *supervisor) serve(ctx context.Context, d declared, planes []*process, g
 	if err != nil {
 		return err
 	}
-	if err := s.progress("clusters, fleets and their Secrets are in namespace %s of %s", Namespace, d.clusters[0].Name); err != nil {
+	if err := s.progress("clusters, fleets and their Secrets are in namespace %s of %s", Namespace, d.clusters[0].GetName()); err != nil {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
@@ -259,9 +260,9 @@ func (s *supervisor) serveOptions(kubeconfig string) ServeOptions {
 // serveGit serves the repository, and tells Sengu of every push.
 func (s *supervisor) serveGit(ctx context.Context, d declared, listener net.Listener, base string, signing []byte) error {
 	var hooks []gitserver.Hook
-	for i := range d.fleets {
+	for _, fleet := range d.fleetNames() {
 		hooks = append(hooks, gitserver.Hook{
-			URL: "http://" + s.state.Server + "/webhooks/" + d.fleets[i].Name, BaseURL: base, Secret: signing, Logger: s.Logger,
+			URL: "http://" + s.state.Server + "/webhooks/" + fleet, BaseURL: base, Secret: signing, Logger: s.Logger,
 		})
 	}
 	handler := gitserver.New(s.Dir.gitDir(), gitserver.Options{
