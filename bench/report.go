@@ -80,7 +80,7 @@ func median(runs []figure) figure {
 		for i := range runs {
 			values[i] = *field(&runs[i])
 		}
-		*field(&result) = middle(values)
+		*field(&result) = math.Round(middle(values)*1e4) / 1e4 // the rest is noise
 	}
 	result.Requests = tally{}
 	for _, run := range runs {

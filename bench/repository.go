@@ -31,7 +31,7 @@ type repository struct {
 	server *http.Server
 	// pushes gets what the server accepted.
 	pushes chan push
-	// reads counts how often somebody asked what the branches are, to fetch.
+	// reads counts the requests of whoever fetches, or asks whether there is something to fetch.
 	reads atomic.Int64
 
 	mu   sync.Mutex
@@ -57,7 +57,8 @@ func startRepository(ctx context.Context, dir string) (*repository, error) {
 	logger := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	git := gitserver.New(filepath.Join(dir, "served"), gitserver.Options{OnPush: r.accepted, Logger: logger})
 	r.server = &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		if req.URL.Query().Get("service") == "git-upload-pack" {
+		// A client that knows the server asks for its branches without asking for its capabilities first.
+		if strings.HasSuffix(req.URL.Path, "/git-upload-pack") || req.URL.Query().Get("service") == "git-upload-pack" {
 			r.reads.Add(1)
 		}
 		git.ServeHTTP(w, req)
