@@ -55,7 +55,7 @@ func (s snapshot) next(app *v1alpha1.App, why *v1alpha1.Why) []string {
 	case app.Spec.Removal == v1alpha1.RemovalPending:
 		return s.nextRemoval(app)
 	case conditionFalse(st.Conditions, v1alpha1.ConditionRendered):
-		return []string{fmt.Sprintf("fix the files and push; `sengu diff %s` in a checkout shows first whether it renders", title(app))}
+		return []string{fmt.Sprintf("fix the files and push; `%s` in a checkout shows first whether they render", diffOf(app))}
 	case why == nil:
 		return nil
 	}
@@ -104,10 +104,18 @@ func (s snapshot) nextRemoval(app *v1alpha1.App) []string {
 	return []string{"its folder is gone from the repository; wait until the fleet lets it go, or bring the folder back"}
 }
 
+// diffOf is the call of `diff` for app.
+func diffOf(app *v1alpha1.App) string {
+	if app.Spec.Service == "" {
+		return "sengu diff"
+	}
+	return "sengu diff -e " + app.Spec.Environment + " " + app.Spec.Service
+}
+
 // conflicted says whether app waits because something else owns an object that it wants.
 func conflicted(app *v1alpha1.App) bool {
 	c := meta.FindStatusCondition(app.Status.Conditions, v1alpha1.ConditionReady)
-	return c != nil && c.Status == metav1.ConditionFalse && (c.Reason == "Conflict" || c.Reason == "NotOwned")
+	return c != nil && c.Status == metav1.ConditionFalse && c.Reason == "Conflict"
 }
 
 func conditionFalse(conditions []metav1.Condition, name string) bool {

@@ -51,7 +51,7 @@ the API server of each environment's cluster what applying them would change (a
 server-side dry run: with its defaults and webhooks, and without writing anything).
 Values of Secrets are masked.
 
-The checkout is that of the working directory or of PATH, which begins with . or /. Its
+The checkout is that of the working directory, or of PATH, which has a slash in it. Its
 fleets are those whose repository is one of its Git remotes. Only services that the
 changed files touch are rendered, unless --all is given.
 
