@@ -237,16 +237,24 @@ var cacheMagic = []byte("sengu1\n")
 
 var errDamaged = errors.New("damaged")
 
+// compressors are reused: the tables of one are larger than most results.
+var compressors = sync.Pool{New: func() any {
+	w, err := flate.NewWriter(io.Discard, flate.BestSpeed)
+	if err != nil {
+		panic(err) // the level is a constant
+	}
+	return w
+}}
+
 // seal compresses, encrypts when there is a key, and seals with a checksum when there is none.
 func (c *cache) seal(name string, head, payload []byte) ([]byte, error) {
 	var b wire.Buffer
 	b.Data(head)
 	b.Data(payload)
 	var z bytes.Buffer
-	w, err := flate.NewWriter(&z, flate.BestSpeed)
-	if err != nil {
-		return nil, err
-	}
+	w, _ := compressors.Get().(*flate.Writer)
+	defer compressors.Put(w)
+	w.Reset(&z)
 	if _, err := w.Write(b.Bytes()); err != nil {
 		return nil, err
 	}

@@ -95,15 +95,17 @@ func (r *Reconciler) notReady(app *v1alpha1.App, reason, message string) {
 	if len(message) > maxMessage {
 		message = message[:maxMessage] + " …"
 	}
-	if readyReason(app) != reason {
-		kind := normal
-		if reason == "RenderFailed" || reason == "ApplyFailed" || reason == "Conflict" || reason == string(v1alpha1.Degraded) {
-			kind = warning
-		}
-		r.event(app, kind, reason, "Sync", message)
+	if alarming[reason] && readyReason(app) != reason {
+		r.event(app, warning, reason, "Sync", message)
 	}
 	r.condition(app, v1alpha1.ConditionReady, metav1.ConditionFalse, reason, message)
 	app.Status.Why = v1alpha1.Because(app.Status.Why, message, r.Now())
+}
+
+// alarming are the reasons that are worth an Event: something went wrong. That an App is on its way is none.
+var alarming = map[string]bool{
+	"RenderFailed": true, "ApplyFailed": true, "Conflict": true, "WaitsForConfirmation": true, "Drifted": true,
+	string(v1alpha1.Degraded): true, string(v1alpha1.Missing): true,
 }
 
 // maxMessage bounds a sentence in bytes, so that a status stays small whatever an API server answered.
