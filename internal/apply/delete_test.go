@@ -153,13 +153,13 @@ func TestCustomResourceAndItsDefinitionInOneApp(t *testing.T) {
 	set := a.set(crd(group), widget, configMap("a"))
 	testenv.Eventually(t, 30*time.Second, func() error {
 		_, result := a.sync(set)
-		for _, failure := range result.Failed {
-			if !failure.Retryable {
-				t.Fatalf("a kind that is about to be served should be retried: %+v", failure)
-			}
-			return fmt.Errorf("%s", failure.Sentence)
+		if len(result.Failed) == 0 {
+			return nil
 		}
-		return nil
+		if !result.Failed[0].Retryable {
+			t.Fatalf("a kind that is about to be served should be retried: %+v", result.Failed[0])
+		}
+		return fmt.Errorf("%s", result.Failed[0].Sentence)
 	})
 	set = a.set(configMap("a"))
 	changes := a.plan(set)

@@ -68,7 +68,7 @@ func (f *faulty) mend() { f.refuse.Store(nil) }
 func status(w http.ResponseWriter, code int, reason string) bool {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
-	fmt.Fprintf(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":%q,"code":%d,"message":%q}`, reason, code, reason)
+	_, _ = fmt.Fprintf(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":%q,"code":%d,"message":%q}`, reason, code, reason)
 	return true
 }
 
@@ -126,7 +126,7 @@ func TestWhatHappensWhileTheWatchIsBrokenIsSeenAfter(t *testing.T) {
 	deleted, changed, stripped := b.apply(configMap("deleted")), b.apply(configMap("changed")), b.apply(configMap("stripped"))
 	b.watcher.Observe(deleted, changed, stripped)
 	b.settle()
-	f.fault(func(w http.ResponseWriter, r *http.Request) bool {
+	f.fault(func(w http.ResponseWriter, _ *http.Request) bool {
 		return status(w, http.StatusServiceUnavailable, "ServiceUnavailable")
 	})
 	f.CloseClientConnections()

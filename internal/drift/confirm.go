@@ -48,7 +48,7 @@ func (w *Watcher) ask(r kube.Resource, live manifest.Live) (answered bool) {
 		w.tell(w.table.drop(live)...)
 		return true
 	case err != nil:
-		w.Logger.Warn("whether an object is gone could not be asked, its last state is kept", "object", live.Ref.String(), "error", err)
+		w.Logger.Warn("whether an object is gone could not be asked, its last state is kept", "object", live.String(), "error", err)
 		return false
 	}
 	record := w.recordOf(u)

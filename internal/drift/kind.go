@@ -73,7 +73,7 @@ func (k *kind) run() {
 		} else {
 			k.w.Logger.Warn("watch is broken, its last state is kept", "kind", k.gvk.Kind, "group", k.gvk.Group, "error", err)
 		}
-		k.rest(pause/2 + rand.N(pause))
+		k.rest(pause/2 + rand.N(pause)) //nolint:gosec // it guards nothing
 	}
 }
 

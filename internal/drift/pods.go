@@ -57,7 +57,7 @@ type podWatch struct {
 	namespace string
 	selector  string
 	timer     *time.Timer
-	ctx       context.Context
+	ctx       context.Context //nolint:containedctx // ends with the workload being ready, not with a call
 	cancel    context.CancelFunc
 	// reason is what keeps the Pods from being ready, empty if nothing does.
 	reason string

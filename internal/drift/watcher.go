@@ -49,7 +49,7 @@ type Watcher struct {
 	table *table
 	pods  *podWatches
 
-	ctx    context.Context
+	ctx    context.Context //nolint:containedctx // ends with Close, not with a call
 	cancel context.CancelFunc
 	group  sync.WaitGroup
 

@@ -67,14 +67,14 @@ func Connect(cfg *rest.Config, o Options) (*Conn, error) {
 	}
 	cfg = rest.CopyConfig(cfg)
 	cfg.UserAgent = "sengu/" + cmp.Or(o.Version, "dev")
-	roundTripper, closeIdle, err := newTransport(cfg)
+	roundTripper, closeAll, err := newTransport(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", server.Host, err)
 	}
 	c := &Conn{
 		base:    strings.TrimSuffix(server.Scheme+"://"+server.Host+server.Path, "/"),
 		client:  &http.Client{Transport: roundTripper, CheckRedirect: refuseRedirect},
-		close:   closeIdle,
+		close:   closeAll,
 		timeout: cmp.Or(o.Timeout, defaultTimeout),
 		limiter: newLimiter(cmp.Or(o.Concurrency, defaultConcurrency), cmp.Or(o.MaxConcurrency, defaultMaxConcurrency)),
 	}
@@ -82,7 +82,7 @@ func Connect(cfg *rest.Config, o Options) (*Conn, error) {
 	return c, nil
 }
 
-// Close gives the connections back that are idle. Requests under way end by their contexts.
+// Close ends every connection. Requests and watches under way fail, and so does every later one.
 func (c *Conn) Close() { c.close() }
 
 // Server returns the address of the API server.
@@ -127,12 +127,13 @@ func newTransport(cfg *rest.Config) (http.RoundTripper, func(), error) {
 	if tc.DialHolder != nil {
 		dial = tc.DialHolder.Dial
 	}
+	open := newLines(dial)
 	proxy := tc.Proxy
 	if proxy == nil {
 		proxy = http.ProxyFromEnvironment
 	}
 	base := &http.Transport{
-		Proxy: proxy, DialContext: dial, TLSClientConfig: tlsConfig, TLSHandshakeTimeout: handshakeTimeout,
+		Proxy: proxy, DialContext: open.connect, TLSClientConfig: tlsConfig, TLSHandshakeTimeout: handshakeTimeout,
 		ForceAttemptHTTP2: true, MaxIdleConnsPerHost: defaultMaxConcurrency, IdleConnTimeout: idleTimeout,
 		DisableCompression: tc.DisableCompression, WriteBufferSize: 32 << 10, ReadBufferSize: 32 << 10,
 		HTTP2: &http.HTTP2Config{
@@ -144,5 +145,8 @@ func newTransport(cfg *rest.Config) (http.RoundTripper, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return rt, base.CloseIdleConnections, nil
+	return rt, func() {
+		base.CloseIdleConnections()
+		open.close()
+	}, nil
 }

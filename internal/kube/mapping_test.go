@@ -68,7 +68,7 @@ func crd(group, kind, plural string) map[string]any {
 
 func TestMappingFindsAKindThatIsDefinedLater(t *testing.T) {
 	conn, plane := connect(t)
-	gvk := schema.GroupVersionKind{Group: "later.example.com", Version: "v1", Kind: "Widget"}
+	gvk := schema.GroupVersionKind{Group: plane.Namespace(t) + ".example.com", Version: "v1", Kind: "Widget"}
 	if _, err := conn.Mapping(t.Context(), gvk); err == nil {
 		t.Fatal("the kind is there already")
 	}

@@ -107,7 +107,7 @@ func (c *Conn) once(ctx context.Context, r Request) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer response.Body.Close()
+	defer func() { _ = response.Body.Close() }()
 	body, err := read(response)
 	if err != nil {
 		return nil, fmt.Errorf("read the answer to %s %s: %w", r.Verb, r.Path, err)
@@ -148,7 +148,7 @@ func (c *Conn) send(ctx context.Context, r Request) (*http.Response, error) {
 		return nil, fmt.Errorf("%s %s: %w", r.Verb, r.Path, unreachable(err))
 	}
 	if response.StatusCode < 200 || response.StatusCode > 299 {
-		defer response.Body.Close()
+		defer func() { _ = response.Body.Close() }()
 		return nil, statusError(r, response)
 	}
 	return response, nil
@@ -181,11 +181,11 @@ func read(response *http.Response) ([]byte, error) {
 // statusError turns an answer that says no into an error of apimachinery.
 func statusError(r Request, response *http.Response) error {
 	body, _ := io.ReadAll(io.LimitReader(response.Body, maxRefusal))
-	retryAfter, _ := strconv.Atoi(response.Header.Get("Retry-After"))
+	retryAfter, _ := strconv.ParseInt(response.Header.Get("Retry-After"), 10, 32)
 	status := metav1.Status{}
 	if json.Unmarshal(body, &status) == nil && status.Kind == "Status" {
 		if status.Code == 0 {
-			status.Code = int32(response.StatusCode)
+			status.Code = int32(response.StatusCode) //nolint:gosec // it has three digits
 		}
 		if retryAfter > 0 {
 			if status.Details == nil {
@@ -199,7 +199,7 @@ func statusError(r Request, response *http.Response) error {
 		return fmt.Errorf("%s %s: %w", r.Verb, r.Path, errNotServed)
 	}
 	return apierrors.NewGenericServerResponse(response.StatusCode, methods[r.Verb], schema.GroupResource{}, "",
-		http.StatusText(response.StatusCode), retryAfter, true)
+		http.StatusText(response.StatusCode), int(retryAfter), true)
 }
 
 // IsNotServed says whether err is the answer of an API server that has no such resource (any more), as opposed to no

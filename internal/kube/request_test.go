@@ -13,6 +13,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/sengu-dev/sengu/internal/kube"
+	"github.com/sengu-dev/sengu/internal/testenv"
 )
 
 func connectHTTP(t *testing.T, handler http.HandlerFunc, o kube.Options) *kube.Conn {
@@ -39,7 +40,7 @@ func TestRequestIsSentAgainAfterA429(t *testing.T) {
 			tooMany(w, "1")
 			return
 		}
-		fmt.Fprint(w, `{"ok":true}`)
+		_, _ = fmt.Fprint(w, `{"ok":true}`)
 	}, kube.Options{})
 	start := time.Now()
 	body, err := conn.Do(t.Context(), kube.Request{Verb: "patch", Path: "/x", Body: []byte("{}")})
@@ -72,7 +73,7 @@ func TestRequestThatIsRefusedForLongIsTold(t *testing.T) {
 
 func TestRequestHeaders(t *testing.T) {
 	conn := connectHTTP(t, func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprintf(w, "%s %s %s %s", r.Method, r.UserAgent(), r.Header.Get("Impersonate-User"), r.Header.Get("Content-Type"))
+		_, _ = fmt.Fprintf(w, "%s %s %s %s", r.Method, r.UserAgent(), r.Header.Get("Impersonate-User"), r.Header.Get("Content-Type"))
 	}, kube.Options{Version: "1.2.3"})
 	body, err := conn.Do(t.Context(), kube.Request{
 		Verb: "patch", Path: "/x", Body: []byte("{}"), ContentType: kube.ApplyPatch, As: kube.As{Namespace: "shop", Name: "deployer"},
@@ -130,5 +131,40 @@ func TestTimeout(t *testing.T) {
 	t.Cleanup(func() { close(release) })
 	if _, err := conn.Do(t.Context(), kube.Request{Verb: "get", Path: "/x"}); err == nil {
 		t.Error("a server that does not answer should be an error")
+	}
+}
+
+func TestCloseEndsEverything(t *testing.T) {
+	noLeaks(t)
+	release := make(chan struct{})
+	conn := connectHTTP(t, func(_ http.ResponseWriter, r *http.Request) {
+		select {
+		case <-release:
+		case <-r.Context().Done():
+		}
+	}, kube.Options{})
+	defer close(release)
+	done := make(chan error, 1)
+	go func() {
+		_, err := conn.Do(t.Context(), kube.Request{Verb: "get", Path: "/x"})
+		done <- err
+	}()
+	testenv.Eventually(t, 10*time.Second, func() error {
+		if conn.Requests()["get"] == 0 {
+			return fmt.Errorf("nothing was sent yet")
+		}
+		return nil
+	})
+	conn.Close()
+	select {
+	case err := <-done:
+		if err == nil {
+			t.Error("a request under way should fail")
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("a request outlives its connection")
+	}
+	if _, err := conn.Do(t.Context(), kube.Request{Verb: "get", Path: "/x"}); err == nil {
+		t.Error("a request after the end should fail")
 	}
 }

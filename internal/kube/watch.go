@@ -48,19 +48,19 @@ func (c *Conn) Watch(ctx context.Context, r Resource, namespace string, selector
 	query.Set("watch", "true")
 	query.Set("allowWatchBookmarks", "true")
 	query.Set("resourceVersion", resourceVersion)
-	seconds := (watchAtLeast + rand.N(watchSpread)) / time.Second
+	seconds := (watchAtLeast + rand.N(watchSpread)) / time.Second //nolint:gosec // it guards nothing
 	query.Set("timeoutSeconds", strconv.Itoa(int(seconds)))
 
 	late := time.AfterFunc(c.timeout, func() { cancel(errors.New("the API server does not begin to answer")) })
 	response, err := c.send(ctx, Request{Verb: "watch", Path: r.Path(namespace, ""), Query: query})
 	if !late.Stop() && err == nil {
-		response.Body.Close()
+		_ = response.Body.Close()
 		err = context.Cause(ctx)
 	}
 	if err != nil {
 		return err
 	}
-	defer response.Body.Close()
+	defer func() { _ = response.Body.Close() }()
 	decoder := json.NewDecoder(response.Body)
 	for {
 		event, err := next(decoder)

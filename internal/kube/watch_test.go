@@ -86,7 +86,7 @@ func TestListGoesThroughAllPagesAndWatchGoesOn(t *testing.T) {
 
 func TestWatchOfAnOldVersionIsExpired(t *testing.T) {
 	conn := connectHTTP(t, func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprintln(w, `{"type":"ERROR","object":{"kind":"Status","status":"Failure","reason":"Expired","code":410,"message":"too old"}}`)
+		_, _ = fmt.Fprintln(w, `{"type":"ERROR","object":{"kind":"Status","status":"Failure","reason":"Expired","code":410,"message":"too old"}}`)
 	}, kube.Options{})
 	err := conn.Watch(t.Context(), kube.Resource{Name: "configmaps"}, "", kube.Selector{}, "1", func(kube.Event) error { return nil })
 	if !apierrors.IsResourceExpired(err) {

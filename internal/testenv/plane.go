@@ -161,6 +161,7 @@ func (c *Cluster) start() error {
 	if err != nil {
 		return err
 	}
+	//nolint:gosec // the binary of this repository, or the one that whoever runs the tests names
 	cmd := exec.CommandContext(context.Background(), binary, "--dir", c.Dir, "--nodes", strconv.Itoa(c.nodes), "--stop-on-stdin-eof")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	logs := &tail{}
@@ -228,7 +229,7 @@ func (c *Cluster) stop() error {
 	if cmd == nil {
 		return nil
 	}
-	defer stdin.Close()
+	defer func() { _ = stdin.Close() }()
 	_ = cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-ended:
@@ -243,7 +244,7 @@ func (c *Cluster) stop() error {
 // findBinary looks for bin/localplane beside the go.mod of the module that is tested.
 func findBinary() (string, error) {
 	if path := os.Getenv(binaryVariable); path != "" {
-		if _, err := os.Stat(path); err != nil {
+		if _, err := os.Stat(path); err != nil { //nolint:gosec // named by whoever runs the tests
 			return "", fmt.Errorf("%s: %w", binaryVariable, err)
 		}
 		return path, nil
