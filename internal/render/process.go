@@ -128,7 +128,7 @@ func (p *process) last() string {
 	}
 	words := p.stderr.String()
 	switch {
-	case strings.Contains(words, "memory"):
+	case strings.Contains(words, "memory"), strings.Contains(words, "failed to allocate"):
 		return tooMuchMemory
 	case strings.Contains(words, "stack exceeds") || strings.Contains(words, "stack overflow"):
 		return "it recurses without end: look for a template or a kustomization that includes itself"
