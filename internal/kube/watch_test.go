@@ -40,7 +40,7 @@ func TestListGoesThroughAllPagesAndWatchGoesOn(t *testing.T) {
 	plane.Request(t, http.MethodPost, r.Path(namespace, ""), configMap("other", "other"))
 	seen := map[string]bool{}
 	selector := kube.Selector{Labels: "for=test"}
-	version, err := conn.List(t.Context(), r, "", selector, func(u *unstructured.Unstructured) error {
+	version, err := conn.List(t.Context(), r, namespace, selector, func(u *unstructured.Unstructured) error {
 		if u.GetKind() != "ConfigMap" || u.GetAPIVersion() != "v1" {
 			t.Errorf("an item of a list says it is %s %s", u.GetAPIVersion(), u.GetKind())
 		}
