@@ -41,10 +41,28 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (_ ctrl.Re
 	}
 	t, reason := r.Targets.Get(types.NamespacedName{Namespace: app.Namespace, Name: app.Spec.Source.Cluster})
 	if t == nil {
-		r.stopped(app, "ClusterNotReady", reason)
-		return ctrl.Result{}, nil
+		return ctrl.Result{}, r.unconnected(ctx, app, reason)
 	}
 	return r.step(ctx, app, t)
+}
+
+// unconnected reports that the App's cluster cannot be written to. Right after a start nothing is known yet, and nothing
+// is said: the Cluster's first answer wakes its Apps.
+func (r *Reconciler) unconnected(ctx context.Context, app *v1alpha1.App, reason string) error {
+	if reason == "" {
+		name := app.Spec.Source.Cluster
+		err := r.Client.Get(ctx, types.NamespacedName{Namespace: app.Namespace, Name: name}, &v1alpha1.Cluster{})
+		if client.IgnoreNotFound(err) != nil {
+			return fmt.Errorf("read cluster %s: %w", name, err)
+		}
+		if err == nil {
+			return nil
+		}
+		reason = fmt.Sprintf("there is no Cluster %s in namespace %s: create it, or correct the name in the Fleet's environment", name, app.Namespace)
+	}
+	r.claimInventory(app)
+	r.stopped(app, "ClusterNotReady", reason)
+	return nil
 }
 
 // step observes, decides and acts.

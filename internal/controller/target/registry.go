@@ -89,14 +89,15 @@ func NewRegistry(c client.Client) *Registry {
 // Subscribe makes f hear of each Cluster that became usable or ceased to be. Call it before anything else.
 func (r *Registry) Subscribe(f func(types.NamespacedName)) { r.listeners = append(r.listeners, f) }
 
-// Get returns the Target of a Cluster. Without one, reason says why in words that end a sentence.
+// Get returns the Target of a Cluster. Without one, reason says why; it is empty while nothing has been found out since
+// the start, which Subscribe tells the end of.
 func (r *Registry) Get(name types.NamespacedName) (t *Target, reason string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	e := r.entries[name]
 	switch {
 	case e == nil:
-		return nil, fmt.Sprintf("cluster %s is not connected: there is no Cluster of that name in namespace %s, or it has not been reached yet", name.Name, name.Namespace)
+		return nil, ""
 	case e.blocked != "":
 		return nil, e.blocked
 	default:
