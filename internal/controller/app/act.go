@@ -29,6 +29,7 @@ func (r *Reconciler) act(ctx context.Context, app *v1alpha1.App, t *target.Targe
 		r.stopped(app, "NotPrepared", err.Error())
 		return r.again(app, true), nil
 	}
+	fight, wait := r.contested(ctx, app, t, d, changes)
 	drifted := r.witness(ctx, app, t, changes)
 	options := apply.Options{Owner: ownerOf(app), Key: r.Key, As: as(app), Health: r.Health}
 	waves := changes.Waves()
@@ -48,16 +49,26 @@ func (r *Reconciler) act(ctx context.Context, app *v1alpha1.App, t *target.Targe
 		}
 	}
 	r.restored(ctx, app, t, drifted)
-	return r.remove(ctx, app, t, changes, options)
+	if fight != "" {
+		r.stopped(app, "Contested", fight)
+		app.Status.Sync = v1alpha1.OutOfSync
+		return ctrl.Result{RequeueAfter: wait}, nil
+	}
+	return r.remove(ctx, app, t, d, changes, options)
 }
 
 // remove prunes what the plan allows, and ends the sync.
-func (r *Reconciler) remove(ctx context.Context, app *v1alpha1.App, t *target.Target, changes apply.ChangeSet, options apply.Options) (ctrl.Result, error) {
+func (r *Reconciler) remove(ctx context.Context, app *v1alpha1.App, t *target.Target, d desired, changes apply.ChangeSet, options apply.Options) (ctrl.Result, error) {
 	removals := changes.Removals()
 	result := apply.Do(ctx, t.Conn, removals, options)
 	r.absorb(app, t, result)
 	if len(result.Failed) > 0 {
 		return r.unapplied(app, t, result.Failed), nil
+	}
+	r.offer(app, removals)
+	waiting := first(removals, apply.Wait)
+	if waiting != nil && d.othersFirst && app.Spec.Removal == "" {
+		return r.waits(app, *waiting), nil // the revision is not applied whole, so that this comes again
 	}
 	r.tries.done(client.ObjectKeyFromObject(app))
 	app.Status.HandledSync = app.Annotations[AnnotationSync]
@@ -71,10 +82,25 @@ func (r *Reconciler) remove(ctx context.Context, app *v1alpha1.App, t *target.Ta
 	}
 	app.Status.Inventory = seen.entries
 	r.report(ctx, app, t, seen)
-	if waiting := first(removals, apply.Wait); waiting != nil && app.Status.PendingRemoval == nil {
+	if waiting != nil && app.Status.PendingRemoval == nil {
 		return ctrl.Result{RequeueAfter: handoverWait}, nil
 	}
 	return ctrl.Result{}, nil
+}
+
+// offer makes the Apps look at once that want what app no longer does: an earlier conflict may have told them to wait
+// long.
+func (r *Reconciler) offer(app *v1alpha1.App, removals []apply.Change) {
+	key := client.ObjectKeyFromObject(app)
+	for _, c := range removals {
+		if c.Action != apply.Wait {
+			continue
+		}
+		if rival, wanted := r.Ledger.Rival(key, app.Spec.Source.Cluster, c.Ref); wanted {
+			r.tries.done(rival)
+			r.enqueue(rival)
+		}
+	}
 }
 
 func first(changes []apply.Change, action apply.Action) *apply.Change {

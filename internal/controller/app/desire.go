@@ -30,6 +30,9 @@ type desired struct {
 	inputs   render.ReadSet
 	warnings []string
 	degraded []string
+	// othersFirst says that other Apps have to decide, or to take over, before all can be removed that is no longer
+	// wanted. Nobody tells when they have.
+	othersFirst bool
 }
 
 // ownerOf returns the App as the owner of its objects.

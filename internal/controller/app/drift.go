@@ -2,7 +2,9 @@ package app
 
 import (
 	"context"
+	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
@@ -53,10 +55,44 @@ func (r *Reconciler) restored(ctx context.Context, app *v1alpha1.App, t *target.
 		if len(fields) == 0 {
 			continue // nothing but the baseline was renewed
 		}
+		r.reverts.Undone(ref, fields, r.Now())
 		d := describeDrift(ref, fields)
-		r.event(app, normal, "DriftUndone", "SelfHeal", ref.String()+": "+joined(d.Fields)+by(d.Manager)+" put back as Git says")
+		// The object and its fields are part of what tells one Event from another: without them the second would be
+		// counted as the first again, and its words would be lost.
+		at := &corev1.ObjectReference{
+			APIVersion: before.GetAPIVersion(), Kind: ref.Kind, Namespace: ref.Namespace, Name: ref.Name, FieldPath: joined(d.Fields),
+		}
+		r.Events.Eventf(app, at, normal, "DriftUndone", "SelfHeal", "%s", ref.String()+": "+joined(d.Fields)+by(d.Manager)+" put back as Git says")
 		r.Log.Info("drift undone", "app", app.Name, "object", ref.String(), "fields", d.Fields, "manager", d.Manager)
 	}
+}
+
+// contested takes out of changes the objects of which somebody else changes a field again and again: they are put back
+// less and less often, so that two controllers do not write against each other without end. It returns the sentence
+// about the one that waits longest, and how long it does.
+func (r *Reconciler) contested(ctx context.Context, app *v1alpha1.App, t *target.Target, d desired, changes apply.ChangeSet) (string, time.Duration) {
+	sentence, longest := "", time.Duration(0)
+	for i := range changes.Changes {
+		c := &changes.Changes[i]
+		if c.Action != apply.Update || !r.reverts.Contested(c.Ref, r.Now()) || app.Status.Revision != app.Spec.Source.Revision {
+			continue
+		}
+		fields, err := r.driftOf(ctx, app, t, d, c.Ref)
+		if err != nil {
+			r.Log.Debug("contested object not compared", "object", c.Ref.String(), "error", err)
+			continue
+		}
+		wait, cause := r.reverts.Wait(c.Ref, fields, r.Now())
+		if wait <= 0 {
+			continue
+		}
+		c.Action = apply.Unchanged
+		if wait > longest {
+			longest = wait
+			sentence = c.Ref.String() + ": " + cause.Path + by(cause.Manager) + " again and again, and is put back less often: leave the field out of Git or name it in ignore of sengu.yaml, or stop the other"
+		}
+	}
+	return sentence, longest
 }
 
 func by(manager string) string {
@@ -110,21 +146,30 @@ func (r *Reconciler) redesire(ctx context.Context, app *v1alpha1.App, t *target.
 	return r.desire(ctx, app, fleet, t)
 }
 
-// explainDrift compares one object with what a dry run would make of it.
+// explainDrift names the fields in which one object differs from what a dry run would make of it.
 func (r *Reconciler) explainDrift(ctx context.Context, app *v1alpha1.App, t *target.Target, d desired, ref manifest.Ref) v1alpha1.Drift {
+	fields, err := r.driftOf(ctx, app, t, d, ref)
+	if err != nil {
+		r.Log.Debug("drifted object not compared", "object", ref.String(), "error", err)
+	}
+	return describeDrift(ref, fields)
+}
+
+// driftOf compares one object with what a dry run would make of it.
+func (r *Reconciler) driftOf(ctx context.Context, app *v1alpha1.App, t *target.Target, d desired, ref manifest.Ref) ([]manifest.FieldDrift, error) {
 	item, wanted := d.set.ByRef(ref)
 	if !wanted {
-		return v1alpha1.Drift{ID: ref.ID()}
+		return nil, nil
 	}
 	live, err := r.get(ctx, t, item.GroupVersionKind(), ref)
 	if err != nil {
-		return v1alpha1.Drift{ID: ref.ID()}
+		return nil, err
 	}
 	would, err := apply.DryRun(ctx, t.Conn, item, d.ignored[ref], apply.Options{Owner: ownerOf(app), Key: r.Key, As: as(app)})
 	if err != nil {
-		return v1alpha1.Drift{ID: ref.ID()}
+		return nil, err
 	}
-	return describeDrift(ref, manifest.DriftOf(live, would, ownerOf(app).Manager()))
+	return manifest.DriftOf(live, would, ownerOf(app).Manager()), nil
 }
 
 func sameObjects(shown []v1alpha1.Drift, drifted []manifest.Ref) bool {

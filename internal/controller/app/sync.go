@@ -44,7 +44,7 @@ func (r *Reconciler) sync(ctx context.Context, app *v1alpha1.App, t *target.Targ
 	}
 	r.rendered(app, d)
 	r.claim(app, d.set)
-	changes, err := apply.Plan(r.input(app, d, t, w))
+	changes, err := apply.Plan(r.input(app, &d, t, w))
 	if err != nil {
 		return ctrl.Result{}, err
 	}
@@ -120,8 +120,8 @@ func fleetKey(app *v1alpha1.App) types.NamespacedName {
 	return types.NamespacedName{Namespace: app.Namespace, Name: app.Spec.Fleet}
 }
 
-// input gathers what a plan is made from.
-func (r *Reconciler) input(app *v1alpha1.App, d desired, t *target.Target, w work) apply.Input {
+// input gathers what a plan is made from. The plan notes in d whether it had to leave something to other Apps.
+func (r *Reconciler) input(app *v1alpha1.App, d *desired, t *target.Target, w work) apply.Input {
 	key, cluster := client.ObjectKeyFromObject(app), app.Spec.Source.Cluster
 	return apply.Input{
 		Owner: ownerOf(app), Set: d.set, Inventory: app.Status.Inventory, Ignored: d.ignored, Key: r.Key,
@@ -131,12 +131,17 @@ func (r *Reconciler) input(app *v1alpha1.App, d desired, t *target.Target, w wor
 		Claims: apply.Claims{
 			Rival: func(ref manifest.Ref) (string, bool) {
 				rival, ok := r.Ledger.Rival(key, cluster, ref)
+				d.othersFirst = d.othersFirst || ok
 				return rival.Name, ok
 			},
 			Decided: func(owner manifest.Owner, ref manifest.Ref) (wants, decided bool) {
 				return r.Ledger.Decided(types.NamespacedName{Namespace: owner.Namespace, Name: owner.Name}, cluster, ref)
 			},
-			Undecided: func() (string, bool) { return r.Ledger.Undecided(fleetKey(app), cluster) },
+			Undecided: func() (string, bool) {
+				other, waits := r.Ledger.Undecided(fleetKey(app), cluster)
+				d.othersFirst = d.othersFirst || waits
+				return other, waits
+			},
 		},
 	}
 }

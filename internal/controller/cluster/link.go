@@ -30,7 +30,10 @@ type link struct {
 	target *target.Target
 }
 
-func (l *link) close() { l.live.Close() }
+func (l *link) close() {
+	l.live.Close()
+	l.conn.Close()
+}
 
 // facts are what a cluster says of itself.
 type facts struct {

@@ -37,6 +37,7 @@ type move struct {
 }
 
 type claim struct {
+	fleet      types.NamespacedName
 	generation int64
 	cluster    string
 	refs       []manifest.Ref
@@ -99,7 +100,7 @@ func (l *Ledger) Claim(name, app types.NamespacedName, generation int64, cluster
 		key := object{app.Namespace, cluster, ref}
 		l.wanted[key] = append(l.wanted[key], app)
 	}
-	l.claims[app] = claim{generation, cluster, refs}
+	l.claims[app] = claim{name, generation, cluster, refs}
 	if f := l.fleets[name]; f != nil && f.undecided[app].generation <= generation {
 		delete(f.undecided, app)
 	}
@@ -153,7 +154,8 @@ func (l *Ledger) Rival(self types.NamespacedName, cluster string, ref manifest.R
 }
 
 // Decided reports whether app has claimed since the Fleet last moved it, and what: wants tells of the object asked for.
-// An App that has claimed nothing since the start of this process is not decided.
+// An App that has claimed nothing since the start of this process is not decided, and while its Fleet is moving Apps it
+// may be about to be moved.
 func (l *Ledger) Decided(app types.NamespacedName, cluster string, ref manifest.Ref) (wants, decided bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -162,7 +164,8 @@ func (l *Ledger) Decided(app types.NamespacedName, cluster string, ref manifest.
 			return false, false
 		}
 	}
-	if _, ok := l.claims[app]; !ok {
+	c, ok := l.claims[app]
+	if !ok || !l.fleet(c.fleet).compared {
 		return false, false
 	}
 	return slices.Contains(l.wanted[object{app.Namespace, cluster, ref}], app), true

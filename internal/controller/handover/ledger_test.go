@@ -71,9 +71,13 @@ func TestBothOrdersOfAHandoverEndTheSame(t *testing.T) {
 		t.Run(order, func(t *testing.T) {
 			l := New()
 			l.Claim(shop, name("old"), 1, "dev", []manifest.Ref{deployment})
+			l.Compared(shop)
 			l.Moving(shop)
-			l.Moved(shop, name("old"), "dev", 2)
 			l.Moved(shop, name("new"), "dev", 1)
+			if _, decided := l.Decided(name("old"), "dev", deployment); decided {
+				t.Error("old is decided while its Fleet is moving Apps")
+			}
+			l.Moved(shop, name("old"), "dev", 2)
 			l.Compared(shop)
 			if _, decided := l.Decided(name("old"), "dev", deployment); decided {
 				t.Error("old is decided before it has claimed anew")
