@@ -1,0 +1,140 @@
+package e2e_test
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"testing"
+)
+
+const (
+	// senguVariable and planeVariable name other programs than those in bin.
+	senguVariable = "SENGU_BIN"
+	planeVariable = "SENGU_LOCALPLANE"
+	// keepVariable, when set, keeps what the run wrote.
+	keepVariable = "SENGU_E2E_KEEP"
+	// together is how many tests run at once, whatever the machine: each runs a whole Sengu.
+	together = 2
+)
+
+// world is what all tests share: the programs, two control planes, and everything that Sengu says.
+type world struct {
+	sengu, localplane string
+	dir               string
+	evidence          *evidence
+	// dev is where Sengu's objects live, and the cluster of the environment dev. prod is another cluster.
+	dev, prod *plane
+}
+
+// shared is the world, made when a test first asks for it.
+var shared struct {
+	once sync.Once
+	w    *world
+	err  error
+}
+
+func TestMain(m *testing.M) {
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	flag.Parse()
+	if err := flag.Set("test.parallel", fmt.Sprint(min(together, runtime.GOMAXPROCS(0)))); err != nil {
+		fmt.Fprintln(os.Stderr, "e2e:", err)
+		return 1
+	}
+	code := m.Run()
+	if shared.w == nil {
+		return code
+	}
+	if err := shared.w.end(code != 0); err != nil {
+		fmt.Fprintln(os.Stderr, "e2e:", err)
+		return 1
+	}
+	return code
+}
+
+// theWorld returns what the tests share.
+func theWorld(t testing.TB) *world {
+	t.Helper()
+	shared.once.Do(func() { shared.w, shared.err = newWorld() })
+	if shared.err != nil {
+		t.Fatalf("e2e: %v", shared.err)
+	}
+	return shared.w
+}
+
+func newWorld() (*world, error) {
+	w := &world{}
+	var err error
+	if w.sengu, err = program("sengu", senguVariable); err != nil {
+		return nil, err
+	}
+	if w.localplane, err = program("localplane", planeVariable); err != nil {
+		return nil, err
+	}
+	if w.dir, err = os.MkdirTemp("", "sengu-e2e-"); err != nil {
+		return nil, err
+	}
+	if w.evidence, err = newEvidence(filepath.Join(w.dir, "evidence")); err != nil {
+		return w, err
+	}
+	w.dev = &plane{name: "dev", binary: w.localplane, dir: filepath.Join(w.dir, "dev"), nodes: 1}
+	w.prod = &plane{name: "prod", binary: w.localplane, dir: filepath.Join(w.dir, "prod"), nodes: 1}
+	var wait sync.WaitGroup
+	errs := make([]error, 2)
+	for i, p := range []*plane{w.dev, w.prod} {
+		wait.Go(func() { errs[i] = errors.Join(p.start(), p.outfit(w.evidence)) })
+	}
+	wait.Wait()
+	return w, errors.Join(errs...)
+}
+
+// end stops the control planes and judges what Sengu has said.
+func (w *world) end(keep bool) error {
+	var errs []error
+	for _, p := range []*plane{w.dev, w.prod} {
+		if p != nil {
+			errs = append(errs, p.stop())
+		}
+	}
+	if w.evidence != nil {
+		errs = append(errs, w.evidence.judge())
+	}
+	if keep || os.Getenv(keepVariable) != "" || errors.Join(errs...) != nil {
+		fmt.Fprintln(os.Stderr, "e2e: what was said is in", w.evidence.dir)
+	} else {
+		errs = append(errs, os.RemoveAll(w.dir))
+	}
+	return errors.Join(errs...)
+}
+
+// program finds a program that `make build` makes.
+func program(name, variable string) (string, error) {
+	if path := os.Getenv(variable); path != "" {
+		_, err := os.Stat(path)
+		return path, err
+	}
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			break
+		}
+		if filepath.Dir(dir) == dir {
+			return "", errors.New("there is no go.mod above the test: set " + variable)
+		}
+		dir = filepath.Dir(dir)
+	}
+	path := filepath.Join(dir, "bin", name)
+	if _, err := os.Stat(path); err != nil {
+		return "", fmt.Errorf("bin/%s is missing: run `make build` at the root of the repository, or set %s", name, variable)
+	}
+	return path, nil
+}
