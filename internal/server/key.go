@@ -46,7 +46,7 @@ func installationKey(ctx context.Context, config *rest.Config, namespace string)
 	}
 	for _, name := range []string{hashKey, renderKey} {
 		if len(secret.Data[name]) != keySize {
-			return keys{}, fmt.Errorf("Secret %s/%s: key %q must hold %d bytes; delete the Secret and Sengu makes a new one", namespace, keySecret, name, keySize)
+			return keys{}, fmt.Errorf("the Secret %s/%s must hold %d bytes in key %q: delete it, and Sengu makes a new one", namespace, keySecret, keySize, name)
 		}
 	}
 	return keys{hash: manifest.Key(secret.Data[hashKey]), render: secret.Data[renderKey]}, nil

@@ -153,8 +153,9 @@ func (l *listener) secretOf(ctx context.Context, name types.NamespacedName) (v1a
 
 func answer(w http.ResponseWriter, status int, text string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
-	if _, err := fmt.Fprintln(w, text); err != nil {
+	if _, err := fmt.Fprintln(w, text); err != nil { //nolint:gosec // plain text that is not sniffed
 		return // the client has gone
 	}
 }

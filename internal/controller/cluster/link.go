@@ -81,11 +81,11 @@ func (r *Reconciler) credentials(ctx context.Context, cluster *v1alpha1.Cluster)
 	}
 	data := secret.Data[kubeconfigKey]
 	if len(data) == 0 {
-		return nil, [sha256.Size]byte{}, errors.New("Secret " + ref.Name + " that kubeconfigSecretRef names has no key " + kubeconfigKey)
+		return nil, [sha256.Size]byte{}, errors.New("the Secret " + ref.Name + " that kubeconfigSecretRef names has no key " + kubeconfigKey)
 	}
 	config, err := kube.ConfigFromKubeconfig(data, r.AllowedExec)
 	if err != nil {
-		return nil, [sha256.Size]byte{}, fmt.Errorf("Secret %s that kubeconfigSecretRef names: %w", ref.Name, err)
+		return nil, [sha256.Size]byte{}, fmt.Errorf("the Secret %s that kubeconfigSecretRef names: %w", ref.Name, err)
 	}
 	return config, sha256.Sum256(data), nil
 }

@@ -203,7 +203,7 @@ func pendingRemoval(waiting []member) *v1alpha1.PendingRemoval {
 	hash := sha256.New()
 	pending := &v1alpha1.PendingRemoval{Count: int32(min(len(waiting), 1<<30))}
 	for i, m := range waiting {
-		fmt.Fprintf(hash, "%s %s\n", m.Name, m.UID)
+		hash.Write([]byte(m.Name + " " + string(m.UID) + "\n"))
 		if i < 10 {
 			pending.Examples = append(pending.Examples, m.Name)
 		}

@@ -27,7 +27,7 @@ func Auth(ctx context.Context, c client.Reader, fleet *v1alpha1.Fleet) (gitrepo.
 	}
 	auth, err := gitrepo.AuthFromSecret(secret.Data)
 	if err != nil {
-		return gitrepo.Auth{}, fmt.Errorf("Secret %s that git.secretRef names: %w", ref.Name, err)
+		return gitrepo.Auth{}, fmt.Errorf("the Secret %s that git.secretRef names: %w", ref.Name, err)
 	}
 	return auth, nil
 }
