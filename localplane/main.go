@@ -46,7 +46,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if cfg.StopOnEOF {
 		ctx = untilEOF(ctx, stdin)
 	}
-	if err := plane.Run(ctx, cfg, stdout, stderr); err != nil {
+	if err := plane.Run(ctx, cfg, stdout); err != nil {
 		fmt.Fprintln(stderr, "localplane:", err)
 		return 1
 	}

@@ -3,14 +3,17 @@
 package plane
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	stdlog "log"
 	"log/slog"
 	"os"
+	"runtime/debug"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+	"golang.org/x/sys/unix"
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
 	"k8s.io/klog/v2/textlogger"
@@ -28,6 +31,32 @@ func redirectLogs(w io.Writer) {
 	// The components speak to their own API server; its advice to clients
 	// would only fill the log.
 	rest.SetDefaultWarningHandler(rest.NoWarnings{})
+}
+
+// redirectStderr sends what is written to the process's standard error to the
+// log at path: some components write there directly, past all loggers. It
+// returns the true standard error, for the words of localplane itself, and for
+// the Go runtime's when it crashes, and a function that puts it back.
+func redirectStderr(path string) (*os.File, func() error, error) {
+	const stderr = 2
+	fd, err := unix.FcntlInt(stderr, unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, fmt.Errorf("keep standard error: %w", err)
+	}
+	original := os.NewFile(uintptr(fd), "stderr")
+	restore := func() error {
+		return errors.Join(unix.Dup2(fd, stderr), original.Close())
+	}
+	log, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		return nil, nil, fmt.Errorf("send standard error to the log: %w", errors.Join(err, restore()))
+	}
+	err = errors.Join(unix.Dup2(int(log.Fd()), stderr), log.Close(),
+		debug.SetCrashOutput(original, debug.CrashOptions{}))
+	if err != nil {
+		return nil, nil, fmt.Errorf("send standard error to the log: %w", errors.Join(err, restore()))
+	}
+	return original, restore, nil
 }
 
 // onFatal decides what happens when a component gives up the whole process,

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
@@ -91,6 +92,8 @@ func simulatedNode(n int) *corev1.Node {
 			corev1.LabelHostname:           name,
 			corev1.LabelOSStable:           "linux",
 			corev1.LabelArchStable:         "amd64",
+			"beta.kubernetes.io/os":        "linux", // else the node controller adds
+			"beta.kubernetes.io/arch":      "amd64", // both, with a write for each node
 			corev1.LabelTopologyRegion:     "local",
 			corev1.LabelTopologyZone:       "local-" + string(rune('a'+(n-1)%3)),
 			corev1.LabelInstanceTypeStable: "simulated",
@@ -105,14 +108,16 @@ func (p *plane) waitUsable(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("make a client: %w", err)
 	}
-	err = poll(ctx, "default service account", func(ctx context.Context) error {
+	err = poll(ctx, pollInterval, "default service account", func(ctx context.Context) error {
 		_, err := client.CoreV1().ServiceAccounts(metav1.NamespaceDefault).Get(ctx, "default", metav1.GetOptions{})
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	return poll(ctx, "nodes", func(ctx context.Context) error {
+	// A list of many nodes is work for the server that makes them ready.
+	every := pollInterval + time.Duration(p.cfg.Nodes)*time.Millisecond
+	return poll(ctx, every, "nodes", func(ctx context.Context) error {
 		nodes, err := client.CoreV1().Nodes().List(ctx, metav1.ListOptions{LabelSelector: managedBy})
 		if err != nil {
 			return err

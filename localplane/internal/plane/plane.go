@@ -67,8 +67,9 @@ type plane struct {
 
 // Run runs a control plane until ctx ends or a component fails. It prints to
 // out once, when everything can be used. It returns nil when it stopped because
-// ctx ended, also when that was before it was ready.
-func Run(ctx context.Context, cfg config.Config, out, errOut io.Writer) (err error) {
+// ctx ended, also when that was before it was ready. While it runs, the log has
+// what is written to the process's standard error.
+func Run(ctx context.Context, cfg config.Config, out io.Writer) (err error) {
 	begin := time.Now()
 	h, err := home.Open(cfg.Dir)
 	if err != nil {
@@ -81,6 +82,11 @@ func Run(ctx context.Context, cfg config.Config, out, errOut io.Writer) (err err
 	}
 	defer func() { err = errors.Join(err, log.Close()) }()
 	redirectLogs(log)
+	errOut, restore, err := redirectStderr(h.LogFile())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, restore()) }()
 
 	p := &plane{cfg: cfg, home: h, log: log, parts: component.NewGroup()}
 	onFatal(p.parts.Stopping, h, errOut)
