@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/sengu-dev/sengu/internal/manifest"
@@ -287,32 +288,37 @@ func params(q Request, o Options) wire.Params {
 type memoryWatch struct {
 	w     *process
 	limit int64
+
+	mu    sync.Mutex
 	timer *time.Timer
-	done  chan struct{}
+	done  bool
 }
 
 const watchEvery = 30 * time.Millisecond
 
 func newWatch(w *process, limit int64) *memoryWatch {
-	m := &memoryWatch{w: w, limit: limit, done: make(chan struct{})}
+	m := &memoryWatch{w: w, limit: limit}
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	m.timer = time.AfterFunc(watchEvery, m.look)
 	return m
 }
 
 func (m *memoryWatch) look() {
-	select {
-	case <-m.done:
-		return
-	default:
-	}
-	if m.w.memory() > m.limit {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch {
+	case m.done:
+	case m.w.memory() > m.limit:
 		m.w.kill(tooMuchMemory)
-		return
+	default:
+		m.timer.Reset(watchEvery)
 	}
-	m.timer.Reset(watchEvery)
 }
 
 func (m *memoryWatch) stop() {
-	close(m.done)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.done = true
 	m.timer.Stop()
 }

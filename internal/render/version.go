@@ -12,7 +12,7 @@ const format = "1"
 // decisive are the modules whose version decides the output.
 var decisive = []string{
 	"sigs.k8s.io/kustomize/api", "sigs.k8s.io/kustomize/kyaml", "helm.sh/helm/v4", "github.com/Masterminds/sprig/v3",
-	"go.yaml.in/yaml/v3", "sigs.k8s.io/yaml",
+	"go.yaml.in/yaml/v3", "sigs.k8s.io/yaml", "k8s.io/client-go", // Helm takes its default Kubernetes version from there
 }
 
 // Version names everything about the renderer that decides its output: two renderers of one version make the same of
