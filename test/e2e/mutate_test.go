@@ -1,0 +1,101 @@
+package e2e_test
+
+import (
+	"fmt"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+)
+
+// mutation is a policy that changes what Sengu sets and adds what it does not, in one namespace.
+const mutation = `
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingAdmissionPolicy
+metadata: {name: NAME}
+spec:
+  matchConstraints:
+    resourceRules:
+    - {apiGroups: [""], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [configmaps]}
+  failurePolicy: Fail
+  reinvocationPolicy: IfNeeded
+  mutations:
+  - patchType: ApplyConfiguration
+    applyConfiguration:
+      expression: >-
+        Object{metadata: Object.metadata{annotations: {"example.com/added": "by the policy"}}, data: {"value": "of the policy", "more": "of the policy"}}
+`
+
+// TestMutationDoesNotFlap has a policy change an object that Sengu applies. Sengu takes it as it is, and goes on
+// noticing what others change. Nothing here waits for a while to see that nothing happens: each look is preceded by a
+// drift that Sengu has to undo, and it sees the changes of a kind in order.
+func TestMutationDoesNotFlap(t *testing.T) {
+	t.Parallel()
+	s := newSengu(t, onlyDev)
+	s.create(s.dev, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: s.target}})
+	s.policy()
+	at := folder("web", "dev")
+	s.synced(s.repo.commit(files{at + "/a.yaml": configMap("mutated", "git"), at + "/b.yaml": serviceAccount("sentinel"), at + "/c.yaml": configMap("other", "git")}), 1)
+	if err := s.holds(s.dev, "mutated", "of the policy"); err != nil {
+		t.Fatalf("the policy does nothing, so that this test would not notice anything: %v", err)
+	}
+	for i := range 20 {
+		// Somebody writes what is not Sengu's business, which makes the watch tell of the object.
+		s.patch(s.dev, s.configMap("mutated"), fmt.Sprintf(`{"metadata":{"annotations":{"example.com/count":"%d"}}}`, i))
+		before := s.configMap("mutated")
+		s.have(s.dev, before)
+		s.patch(s.dev, s.configMap("other"), `{"metadata":{"annotations":{"sengu.dev/owner":"nobody"}}}`)
+		s.eventually("drift is undone", func() error {
+			other := s.configMap("other")
+			if s.have(s.dev, other); other.Annotations["sengu.dev/owner"] == "nobody" {
+				return fmt.Errorf("the mark is not put back")
+			}
+			return nil
+		})
+		after := s.configMap("mutated")
+		if s.have(s.dev, after); after.ResourceVersion != before.ResourceVersion {
+			t.Fatalf("look %d: Sengu wrote the mutated object again: %v", i, after.ManagedFields)
+		}
+	}
+	if err := notSynced(s.app("web", "dev")); err != nil {
+		t.Error(err)
+	}
+}
+
+// policy puts the mutation into force for the target namespace.
+func (s *sengu) policy() {
+	s.Helper()
+	p := &admissionv1.MutatingAdmissionPolicy{}
+	if err := yaml.UnmarshalStrict([]byte(mutation), p); err != nil {
+		s.Fatal(err)
+	}
+	p.Name = s.target
+	s.create(s.dev, p)
+	s.create(s.dev, &admissionv1.MutatingAdmissionPolicyBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: s.target},
+		Spec: admissionv1.MutatingAdmissionPolicyBindingSpec{
+			PolicyName: s.target,
+			MatchResources: &admissionv1.MatchResources{NamespaceSelector: &metav1.LabelSelector{
+				MatchLabels: map[string]string{"kubernetes.io/metadata.name": s.target},
+			}},
+		},
+	})
+	s.Cleanup(func() {
+		_ = s.dev.Delete(s.Context(), p) // with the plane at the latest
+	})
+	s.eventually("the policy is in force", func() error {
+		probe := s.configMap("probe")
+		probe.Data = map[string]string{"value": "mine"}
+		s.create(s.dev, probe)
+		if err := s.dev.Delete(s.Context(), s.configMap("probe")); err != nil {
+			return err
+		}
+		if probe.Data["value"] != "of the policy" {
+			return fmt.Errorf("a new object keeps its value")
+		}
+		return nil
+	})
+}
