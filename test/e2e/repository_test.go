@@ -155,8 +155,8 @@ func (r *repository) vanish() {
 	r.head = ""
 }
 
-// push clones, changes and pushes with nothing but the Git program and the server, as people do.
-func (r *repository) push(changes files) string {
+// checkout clones the repository, as people do, and changes files in the clone.
+func (r *repository) checkout(changes files) string {
 	r.t.Helper()
 	clone := r.t.TempDir()
 	remote := strings.Replace(r.url(), "http://", "http://e2e:"+r.token+"@", 1)
@@ -176,6 +176,13 @@ func (r *repository) push(changes files) string {
 			r.t.Fatal(err)
 		}
 	}
+	return clone
+}
+
+// push changes files with nothing but the Git program and the server.
+func (r *repository) push(changes files) string {
+	r.t.Helper()
+	clone := r.checkout(changes)
 	r.gitIn(clone, nil, "add", "--all")
 	r.gitIn(clone, nil, "commit", "--quiet", "-m", "change")
 	r.gitIn(clone, nil, "push", "--quiet", "origin", "HEAD:refs/heads/"+branch)

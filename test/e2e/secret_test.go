@@ -69,9 +69,20 @@ func TestSecretsStaySecret(t *testing.T) {
 		_, _ = s.cli("tree", appName(service, "dev"))
 	}
 	s.must("get", "-o", "yaml")
-	_, _ = s.cli("diff", "--help")
 	changed := files{folder("good", "dev") + "/a.yaml": head("good") + "stringData:\n  password: " + plant() + "\n"}
+	if text, err := s.cli("diff", s.repo.checkout(changed), "--fleet", fleetName); err == nil || !strings.Contains(text, "good") || !strings.Contains(text, "password") {
+		t.Errorf("`sengu diff` does not show that the Secret changes: %v: %s", err, text)
+	}
+	s.mustNot("diff", s.repo.checkout(nil), "--all", "--fleet", fleetName) // there are broken ones
 	s.synced1(s.repo.push(changed), "good")
+}
+
+// mustNot runs a verb that has to fail, and to say why.
+func (s *sengu) mustNot(args ...string) {
+	s.Helper()
+	if text, err := s.cli(args...); err == nil || text == "" {
+		s.Errorf("sengu %v succeeded: %s", args, text)
+	}
 }
 
 // judged is nil once the Apps of good are synced, and all others say why they are not.
