@@ -93,6 +93,9 @@ func objectsOf(t testing.TB, text []byte) map[string]map[string]any {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if len(raw.Raw) == 0 {
+			continue
+		}
 		var u unstructured.Unstructured
 		if err := json.Unmarshal(raw.Raw, &u.Object); err != nil {
 			t.Fatal(err)

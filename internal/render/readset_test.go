@@ -114,6 +114,7 @@ func TestUndecided(t *testing.T) {
 		"default":       "a: {{ default (randAlphaNum 8) .Values.password }}",
 		"branch":        "a: {{ if .Values.no }}{{ randAlphaNum 8 }}{{ end }}b",
 		"only its size": "a: {{ randAlphaNum 8 | len | quote }}",
+		"in a test":     "a: b\n---\napiVersion: v1\nkind: Pod\nmetadata: {name: \"{{ randAlphaNum 5 }}\", annotations: {helm.sh/hook: test}}",
 		"other time":    "a: {{ $ca := genCA \"x\" 1 }}{{ date \"2006\" (toDate \"2006\" \"2020\") | quote }}",
 	}
 	for name, data := range unused {
@@ -131,6 +132,11 @@ func TestUndecided(t *testing.T) {
 	_, err := r.Render(context.Background(), Request{Source: blame, Path: "app"})
 	if err == nil || !strings.Contains(err.Error(), "cm.yaml:7 uses uuidv4") {
 		t.Errorf("got %v, want the function that matters", err)
+	}
+	second := writeTree(t, chartFiles("a: b", "app/templates/a.yaml", "{{- $unused := randAlphaNum 5 }}", "app/templates/z.yaml", cm("z")+"data:\n  x: {{ randAlphaNum 5 }}\n"))
+	_, err = r.Render(context.Background(), Request{Source: second, Path: "app"})
+	if err == nil || !strings.Contains(err.Error(), "z.yaml:6 uses randAlphaNum") {
+		t.Errorf("got %v, want the call that matters", err)
 	}
 	keys := writeTree(t, chartFiles("a: {{ keys (dict \"a\" 1 \"b\" 2 \"c\" 3 \"d\" 4) | join \"\" }}{{ values (dict \"a\" 1 \"b\" 2 \"c\" 3) | join \"\" }}"))
 	if got := mustRender(t, r, Request{Source: keys, Path: "app"}).Objects[0].Object["data"]; !cmp.Equal(got, map[string]any{"a": "abcd123"}) {

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"path"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"text/template"
@@ -78,34 +79,68 @@ func (j *job) settle(in inflation, used []string, files map[string]string) (map[
 		files, _, err := j.runEngine(in, nil, false)
 		return files, err
 	}
-	guilty := ""
-	for _, name := range append([]string{"*"}, used...) {
-		s := newStance()
-		s.other = map[string]bool{name: true}
-		other, _, err := j.runEngine(in, s, false)
-		if err == nil && maps.Equal(files, other) {
-			if name == "*" {
-				return files, nil
-			}
-			continue
-		}
-		if guilty = name; name != "*" {
-			break
-		}
+	if j.same(in, files, "*", 0) {
+		return files, nil
 	}
-	if guilty == "*" {
-		guilty = used[0]
-	}
+	name, call := j.guilty(in, used, files)
 	s := newStance()
-	s.refuse = guilty
+	s.refuse, s.only = name, call
 	_, _, err := j.runEngine(in, s, false)
 	file, line := in.dir, 0
-	if err != nil {
-		if f, ok := asFault(err); ok {
-			file, line = f.File, f.Line
+	if f, ok := asFault(err); ok {
+		file, line = f.File, f.Line
+	}
+	return nil, faultf(file, line, "%s uses %s, which gives another value at every render: set the value it stands in for, or set allowNondeterministic in the Delivery", at(file, line), name)
+}
+
+// maxCalls bounds how many calls of one function are tried for the one to name.
+const maxCalls = 50
+
+// guilty finds the function, and which of its calls, that decides the output. The call is 0 when it takes several.
+func (j *job) guilty(in inflation, used []string, files map[string]string) (name string, call int) {
+	for _, name := range used {
+		if j.same(in, files, name, 0) {
+			continue
+		}
+		for call := 1; call <= maxCalls; call++ {
+			if !j.same(in, files, name, call) {
+				return name, call
+			}
+		}
+		return name, 0
+	}
+	return used[0], 0
+}
+
+// same tells whether the chart renders the same when a function, in all of its calls or in one, gives another value.
+func (j *job) same(in inflation, files map[string]string, name string, call int) bool {
+	s := newStance()
+	s.other, s.only = map[string]bool{name: true}, call
+	other, _, err := j.runEngine(in, s, false)
+	return err == nil && slices.Equal(decisive(files), decisive(other))
+}
+
+// decisive returns what of a rendered chart is ever used: all but the hooks that are not run, such as tests, which like
+// to give themselves a random name.
+func decisive(files map[string]string) []string {
+	hooks, manifests, err := releaseutil.SortManifests(files, nil, releaseutil.InstallOrder)
+	if err != nil { // told by whoever uses the files
+		return slices.Sorted(maps.Values(files))
+	}
+	var used []string
+	for _, m := range manifests {
+		used = append(used, m.Name, m.Content)
+	}
+	for _, h := range hooks {
+		for _, e := range h.Events {
+			switch e {
+			case release.HookPreInstall, release.HookPreUpgrade, release.HookPostInstall, release.HookPostUpgrade:
+				used = append(used, h.Path, h.Manifest)
+			}
 		}
 	}
-	return nil, faultf(file, line, "%s uses %s, which gives another value at every render: set the value it stands in for, or set allowNondeterministic in the Delivery", at(file, line), guilty)
+	slices.Sort(used) // charts may render two objects of one kind and name
+	return used
 }
 
 // runEngine renders the templates of a chart, notes left out. The functions that nobody decides follow s, or are

@@ -21,16 +21,20 @@ import (
 type stance struct {
 	other  map[string]bool // functions that return their other value; "*" for all
 	refuse string          // a function that fails when it is called
-	called map[string]bool // the functions that were called
+	only   int             // the one call, counted from 1, of which other and refuse speak; 0 for all
+	called map[string]int  // how often each function was called
 }
 
-func newStance() *stance { return &stance{called: map[string]bool{}} }
+func newStance() *stance { return &stance{called: map[string]int{}} }
 
 var errUndecided = errors.New("its value is not decided by the input")
 
 // use notes a call of function name. alt tells whether it returns its other value.
 func (s *stance) use(name string) (alt bool, err error) {
-	s.called[name] = true
+	s.called[name]++
+	if s.only != 0 && s.only != s.called[name] {
+		return false, nil
+	}
 	if s.refuse == name {
 		return false, fmt.Errorf("%s: %w", name, errUndecided)
 	}
