@@ -42,7 +42,7 @@ func openCheckout(folder string) (checkout, error) {
 
 // git runs git in the working tree and returns what it prints.
 func (c checkout) git(ctx context.Context, env []string, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, "git", args...)
+	cmd := exec.CommandContext(ctx, "git", args...) //nolint:gosec // the arguments are those of this file
 	cmd.Dir = c.top
 	cmd.Env = append(os.Environ(), append(env, "LC_ALL=C", "GIT_TERMINAL_PROMPT=0", "GIT_OPTIONAL_LOCKS=0")...)
 	var stderr bytes.Buffer

@@ -70,8 +70,8 @@ func (c *comparison) compare(ctx context.Context, s subject) outcome {
 	}
 	_ = group.Wait() // every failure is kept with its object
 	removed, err := c.shop.removal(ctx, s, want)
-	out.alterations = slices.DeleteFunc(append(results, removed...), func(a alteration) bool { return a.action == none })
-	out.err = errors.Join(append(errs, err)...)
+	out.alterations = slices.DeleteFunc(slices.Concat(results, removed), func(a alteration) bool { return a.action == none })
+	out.err = errors.Join(errors.Join(errs...), err)
 	return out
 }
 

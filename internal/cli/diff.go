@@ -240,8 +240,8 @@ func (c *comparison) subjects(ctx context.Context, fleets []*v1alpha1.Fleet) ([]
 			return nil, err
 		}
 	}
-	touch := toucher{ctx: ctx, comparison: c, files: map[string][]string{}}
-	return slices.DeleteFunc(all, func(s subject) bool { return !c.meant(s) || !touch.touched(s) }), nil
+	touch := toucher{comparison: c, files: map[string][]string{}}
+	return slices.DeleteFunc(all, func(s subject) bool { return !c.meant(s) || !touch.touched(ctx, s) }), nil
 }
 
 // meant says whether the arguments mean s.

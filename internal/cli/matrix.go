@@ -87,7 +87,8 @@ const fields = 4
 // table draws g. Compact leaves out the words for what is as it should be, for a narrow terminal.
 func (g grid) table(now time.Time, compact bool) *table {
 	t := &table{gap: map[int]int{}}
-	head := []cell{heading("service")}
+	head := make([]cell, 0, 1+fields*len(g.envs))
+	head = append(head, heading("service"))
 	for i, env := range g.envs {
 		h := heading(env)
 		h.span = fields
@@ -100,7 +101,8 @@ func (g grid) table(now time.Time, compact bool) *table {
 	t.gap[0] = 3
 	t.add(head...)
 	for _, service := range g.services {
-		row := []cell{{text: service}}
+		row := make([]cell, 0, 1+fields*len(g.envs))
+		row = append(row, cell{text: service})
 		for _, env := range g.envs {
 			row = append(row, g.cells(service, env, now, compact)...)
 		}

@@ -35,7 +35,7 @@ type program struct {
 // was asked, 1 when it could not, and 2 when `diff` found changes. Env reads the environment, as os.Getenv does.
 func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer, env func(string) string) int {
 	p := &program{in: stdin, out: stdout, err: stderr, env: env, now: time.Now}
-	root := p.root()
+	root := p.root() //nolint:contextcheck // a verb gets its context from cobra, when it runs
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
 	return p.exit(cmd, err)

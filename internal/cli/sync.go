@@ -142,7 +142,7 @@ func names(apps []*v1alpha1.App) map[string]bool {
 }
 
 func fleetNamesOf(fleets []*v1alpha1.Fleet) []string {
-	var words []string
+	words := make([]string, 0, len(fleets))
 	for _, f := range fleets {
 		words = append(words, f.Name)
 	}

@@ -8,7 +8,6 @@ import (
 
 // toucher says which Apps a difference between two revisions can change, by what their last render read.
 type toucher struct {
-	ctx context.Context
 	*comparison
 	// files are those that differ from a revision that an App runs; nil if that cannot be told.
 	files map[string][]string
@@ -16,7 +15,7 @@ type toucher struct {
 
 // touched says whether what s renders can differ from what its App was last rendered from. When it cannot be told, it
 // can.
-func (t toucher) touched(s subject) bool {
+func (t toucher) touched(ctx context.Context, s subject) bool {
 	if t.options.all || s.app == nil || s.gone {
 		return true
 	}
@@ -25,7 +24,7 @@ func (t toucher) touched(s subject) bool {
 	if is != was || len(s.app.Status.Inputs) == 0 || !good(s.app) && s.app.Status.Revision != s.app.Spec.Source.Revision {
 		return true
 	}
-	files, ok := t.differ(s.app.Status.Revision)
+	files, ok := t.differ(ctx, s.app.Status.Revision)
 	if !ok {
 		return true
 	}
@@ -38,11 +37,11 @@ func (t toucher) touched(s subject) bool {
 }
 
 // differ lists the files that differ from revision, once.
-func (t toucher) differ(revision string) ([]string, bool) {
+func (t toucher) differ(ctx context.Context, revision string) ([]string, bool) {
 	if files, ok := t.files[revision]; ok {
 		return files, files != nil
 	}
-	files, ok := t.repository.changed(t.ctx, revision, t.commit)
+	files, ok := t.repository.changed(ctx, revision, t.commit)
 	if ok && files == nil {
 		files = []string{}
 	}

@@ -128,7 +128,7 @@ func (p *program) background(ctx context.Context, dir local.Dir, lo local.Option
 		p.notef("the local plane in %s is up already, as process %d\n", o.dir, pid)
 	} else {
 		var err error
-		pid, ended, err = dir.Start([]string{
+		pid, ended, err = dir.Start(ctx, []string{
 			"up", "--foreground", "--dir", string(dir), "--repo", lo.Repository,
 			"--planes", strconv.Itoa(o.planes), "--nodes", strconv.Itoa(o.nodes),
 		})

@@ -10,8 +10,8 @@ import (
 	"github.com/sengu-dev/sengu/api/v1alpha1"
 )
 
-// clear moves a terminal's cursor to its upper left corner and empties what is below.
-const clear = "\x1b[H\x1b[2J"
+// erase moves a terminal's cursor to its upper left corner and empties what is below.
+const erase = "\x1b[H\x1b[2J"
 
 // watch shows what `get` shows, again and again: on a terminal the whole of it in place, otherwise the whole once and
 // then a line for every App that changed.
@@ -37,7 +37,7 @@ func (p *program) watch(ctx context.Context, pl *plane, kind string, o getOption
 			}
 		}
 		if redraw {
-			lines = clear + lines
+			lines = erase + lines
 		}
 		p.printf("%s", lines)
 		first = false

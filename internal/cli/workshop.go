@@ -201,7 +201,7 @@ func (w *workshop) want(ctx context.Context, src render.Source, s subject) (want
 	if err != nil {
 		return wanted{}, nil, err
 	}
-	return wanted{set: set, ignored: manifest.Ignored(set, d.Settings.Ignore), warnings: result.Warnings,
+	return wanted{set: set, ignored: manifest.Ignored(set, d.Ignore), warnings: result.Warnings,
 		keeps: d.PruneMode() == delivery.PruneNever}, at, nil
 }
 

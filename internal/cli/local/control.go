@@ -24,7 +24,7 @@ func (d Dir) PID() int { return holder(d.lockFile()) }
 
 // Start starts this program with args in the background, as the one that runs the local plane in d. What it says goes
 // to the log. Ended is closed when it has ended.
-func (d Dir) Start(args []string) (pid int, ended <-chan struct{}, err error) {
+func (d Dir) Start(ctx context.Context, args []string) (pid int, ended <-chan struct{}, err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return 0, nil, fmt.Errorf("find this program: %w", err)
@@ -40,7 +40,7 @@ func (d Dir) Start(args []string) (pid int, ended <-chan struct{}, err error) {
 		return 0, nil, fmt.Errorf("open the log: %w", err)
 	}
 	defer func() { _ = log.Close() }()
-	cmd := exec.Command(self, args...)
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), self, args...) //nolint:gosec // this very program
 	cmd.Stdout, cmd.Stderr = log, log
 	detach(cmd)
 	if err := cmd.Start(); err != nil {
@@ -61,7 +61,7 @@ func (d Dir) Await(ctx context.Context, pid int, ended <-chan struct{}, told fun
 	defer tick.Stop()
 	lines := 0
 	for {
-		gone := false
+		var gone bool
 		select {
 		case <-ctx.Done():
 			return State{}, ctx.Err()

@@ -38,7 +38,7 @@ func readDeclared(repository string) (declared, error) {
 		return d, fmt.Errorf("list %s: %w", objectsFolder, err)
 	}
 	for _, file := range files {
-		data, err := os.ReadFile(file)
+		data, err := os.ReadFile(file) //nolint:gosec // a folder that the person named
 		if err != nil {
 			return d, fmt.Errorf("read the fleet: %w", err)
 		}
@@ -79,7 +79,7 @@ func (d *declared) add(data []byte) error {
 
 // fleetNames are the names of the fleets.
 func (d *declared) fleetNames() []string {
-	var names []string
+	names := make([]string, 0, len(d.fleets))
 	for _, f := range d.fleets {
 		names = append(names, f.GetName())
 	}
@@ -88,7 +88,7 @@ func (d *declared) fleetNames() []string {
 
 // clusterNames are the names of the clusters.
 func (d *declared) clusterNames() []string {
-	var names []string
+	names := make([]string, 0, len(d.clusters))
 	for _, k := range d.clusters {
 		names = append(names, k.GetName())
 	}

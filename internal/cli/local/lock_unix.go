@@ -40,7 +40,7 @@ func take(path string) (*lock, error) {
 }
 
 func tryTake(path string) (*lock, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // within our own folder
 	if err != nil {
 		return nil, fmt.Errorf("open the lock %s: %w", path, err)
 	}
@@ -67,7 +67,7 @@ func (l *lock) release() { _ = l.file.Close() }
 // holder returns the process that holds the lock at path, and 0 when nobody does. Asking takes the lock for a moment
 // if it is free, shared, so that others may ask as well.
 func holder(path string) int {
-	f, err := os.Open(path)
+	f, err := os.Open(path) //nolint:gosec // within our own folder
 	if err != nil {
 		return 0
 	}
@@ -75,7 +75,7 @@ func holder(path string) int {
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB); err == nil {
 		return 0
 	}
-	data, err := os.ReadFile(path)
+	data, err := os.ReadFile(path) //nolint:gosec // within our own folder
 	if err != nil {
 		return 0
 	}

@@ -101,7 +101,7 @@ func (in *installer) established(ctx context.Context, name string) error {
 
 // apply applies one object, by force: a local plane is ours.
 func (in *installer) apply(ctx context.Context, u *unstructured.Unstructured) error {
-	err := in.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(u), manager, client.ForceOwnership)
+	err := in.Apply(ctx, client.ApplyConfigurationFromUnstructured(u), manager, client.ForceOwnership)
 	if err != nil {
 		return fmt.Errorf("apply %s %s: %w", u.GetKind(), u.GetName(), err)
 	}

@@ -30,7 +30,9 @@ type process struct {
 // startPlane starts a control plane in dir and returns when its API answers. The plane ends with this process, however
 // that ends, because it stops when its standard input is closed.
 func startPlane(ctx context.Context, binary, name, dir string, nodes int) (*process, error) {
-	cmd := exec.Command(binary, "--dir", dir, "--nodes", strconv.Itoa(nodes), "--stop-on-stdin-eof")
+	args := []string{"--dir", dir, "--nodes", strconv.Itoa(nodes), "--stop-on-stdin-eof"}
+	// It is stopped in order, which takes longer than a context that ends.
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), binary, args...) //nolint:gosec // localplane, which is beside this program
 	group(cmd)
 	stdin, err := cmd.StdinPipe()
 	if err != nil {

@@ -259,15 +259,16 @@ func (s *supervisor) serveOptions(kubeconfig string) ServeOptions {
 
 // serveGit serves the repository, and tells Sengu of every push.
 func (s *supervisor) serveGit(ctx context.Context, d declared, listener net.Listener, base string, signing []byte) error {
-	var hooks []gitserver.Hook
-	for _, fleet := range d.fleetNames() {
+	fleets := d.fleetNames()
+	hooks := make([]gitserver.Hook, 0, len(fleets))
+	for _, fleet := range fleets {
 		hooks = append(hooks, gitserver.Hook{
 			URL: "http://" + s.state.Server + "/webhooks/" + fleet, BaseURL: base, Secret: signing, Logger: s.Logger,
 		})
 	}
 	handler := gitserver.New(s.Dir.gitDir(), gitserver.Options{
 		Logger: s.Logger,
-		OnPush: func(repo, branch, before, after string) {
+		OnPush: func(repo, branch, before, after string) { //nolint:contextcheck // a hook has a limit of its own
 			for _, h := range hooks {
 				h.OnPush(repo, branch, before, after)
 			}
