@@ -37,6 +37,7 @@ test: need-go need-git need-gcc build ## Run every test, with the race detector,
 .PHONY: generate
 generate: bin/controller-gen ## Make the CRDs and the deep copies again.
 	bin/controller-gen object paths=./api/v1alpha1 crd output:crd:dir=./api/crds
+	mkdir -p charts/sengu/crds && cp api/crds/*.yaml charts/sengu/crds/
 
 bin/controller-gen: tools/go.mod
 	$(GO) -C tools build -o ../bin/controller-gen sigs.k8s.io/controller-tools/cmd/controller-gen
@@ -49,7 +50,7 @@ verify: need-go need-git generate ## Fail if generated files are stale, modules 
 	$(GO) -C bench/gitread mod tidy -diff
 	$(GO) vet ./...
 	$(GO) -C bench/gitread vet ./...
-	@git diff --exit-code -- api || { echo "generated files are stale: commit what 'make generate' made"; exit 1; }
+	@git diff --exit-code -- api charts || { echo "generated files are stale: commit what 'make generate' made"; exit 1; }
 
 .PHONY: lint
 lint: bin/golangci-lint ## Run the linters.
