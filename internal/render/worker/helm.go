@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 
 	"helm.sh/helm/v4/pkg/chart/loader/archive"
@@ -74,7 +75,8 @@ func (j *job) addRendered(file string, text []byte) error {
 	if f := checkAliases(file, text); f != nil {
 		return f
 	}
-	docs, err := parseYAML(file, text)
+	// Helm prints a newline after each object, which a block of text at the end of one takes as its own.
+	docs, err := parseYAML(file, append(slices.Clip(text), '\n'))
 	if err != nil {
 		if f, ok := asFault(err); ok && f.Line > 0 {
 			return faultf(file, 0, "%s renders something that is no YAML (line %d of what it renders)", file, f.Line)
