@@ -31,27 +31,34 @@ spec:
 
 // TestMutationDoesNotFlap has a policy change an object that Sengu applies. Sengu takes it as it is, and goes on
 // noticing what others change. Nothing here waits for a while to see that nothing happens: each look is preceded by a
-// drift that Sengu has to undo, and it sees the changes of a kind in order.
+// drift that Sengu has to undo, and it sees the changes of a kind in order. Each drift is of another object, as reverts
+// of the same that repeat back off.
 func TestMutationDoesNotFlap(t *testing.T) {
 	t.Parallel()
 	s := newSengu(t, onlyDev)
 	s.create(s.dev, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: s.target}})
 	s.policy()
+	const looks = 20
 	at := folder("web", "dev")
-	s.synced(s.repo.commit(files{at + "/a.yaml": configMap("mutated", "git"), at + "/b.yaml": serviceAccount("sentinel"), at + "/c.yaml": configMap("other", "git")}), 1)
+	tree := files{at + "/a.yaml": configMap("mutated", "git")}
+	other := func(i int) string { return fmt.Sprintf("other%02d", i) }
+	for i := range looks {
+		tree[at+"/"+other(i)+".yaml"] = configMap(other(i), "git")
+	}
+	s.synced(s.repo.commit(tree), 1)
 	if err := s.holds(s.dev, "mutated", "of the policy"); err != nil {
 		t.Fatalf("the policy does nothing, so that this test would not notice anything: %v", err)
 	}
-	for i := range 20 {
+	for i := range looks {
 		// Somebody writes what is not Sengu's business, which makes the watch tell of the object.
 		s.patch(s.dev, s.configMap("mutated"), fmt.Sprintf(`{"metadata":{"annotations":{"example.com/count":"%d"}}}`, i))
 		before := s.configMap("mutated")
 		s.have(s.dev, before)
-		s.patch(s.dev, s.configMap("other"), `{"metadata":{"annotations":{"sengu.dev/owner":"nobody"}}}`)
+		s.patch(s.dev, s.configMap(other(i)), `{"metadata":{"annotations":{"sengu.dev/owner":"nobody"}}}`)
 		s.eventually("drift is undone", func() error {
-			other := s.configMap("other")
-			if s.have(s.dev, other); other.Annotations["sengu.dev/owner"] == "nobody" {
-				return fmt.Errorf("the mark is not put back")
+			c := s.configMap(other(i))
+			if s.have(s.dev, c); c.Annotations["sengu.dev/owner"] == "nobody" {
+				return fmt.Errorf("the mark of %s is not put back", c.Name)
 			}
 			return nil
 		})
