@@ -37,7 +37,7 @@ func TestKill9(t *testing.T) {
 		sengu:    s,
 		accounts: s.follow(s.dev, &corev1.ServiceAccountList{}, client.HasLabels{ownLabel}),
 		configs:  s.follow(s.dev, &corev1.ConfigMapList{}, client.HasLabels{ownLabel}),
-		random:   rand.New(rand.NewPCG(crashSeed, crashSeed)), //nolint:gosec // the same moments each time
+		random:   rand.New(rand.NewPCG(crashSeed, crashSeed)),
 	}
 	for round := range crashRounds {
 		c.interrupted(round)

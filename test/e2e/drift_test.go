@@ -149,7 +149,7 @@ func TestHPANeverScalesDown(t *testing.T) {
 	}
 	for i, step := range steps {
 		s.synced(s.repo.commit(step), 1)
-		want := int32(3 + i) //nolint:gosec // of a short list
+		want := int32(3 + i)
 		s.eventually("the watch has told", func() error {
 			for _, one := range watched.all() {
 				if d, ok := one.object.(*appsv1.Deployment); ok && d.Spec.RevisionHistoryLimit != nil && *d.Spec.RevisionHistoryLimit == want {

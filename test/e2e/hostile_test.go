@@ -85,7 +85,7 @@ func TestHostileRepository(t *testing.T) {
 	for i := range 3 {
 		value := fmt.Sprintf("again %d", i)
 		began := time.Now()
-		head = s.repo.commit(files{folder("healthy", "dev") + "/config.yaml": configMap("healthy", value)})
+		s.repo.commit(files{folder("healthy", "dev") + "/config.yaml": configMap("healthy", value)})
 		s.within(30*time.Second, "the healthy App is not held up", func() error { return s.holds(s.dev, "healthy", value) })
 		t.Logf("the healthy App got its commit %s after the push", time.Since(began).Round(time.Millisecond))
 	}

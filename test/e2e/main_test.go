@@ -26,7 +26,8 @@ const (
 
 // world is what all tests share: the programs, two control planes, and everything that Sengu says.
 type world struct {
-	sengu, localplane string
+	// binary is the program under test.
+	binary, localplane string
 	dir               string
 	evidence          *evidence
 	// dev is where Sengu's objects live, and the cluster of the environment dev. prod is another cluster.
@@ -75,7 +76,7 @@ func theWorld(t testing.TB) *world {
 func newWorld() (*world, error) {
 	w := &world{}
 	var err error
-	if w.sengu, err = program("sengu", senguVariable); err != nil {
+	if w.binary, err = program("sengu", senguVariable); err != nil {
 		return nil, err
 	}
 	if w.localplane, err = program("localplane", planeVariable); err != nil {

@@ -57,7 +57,7 @@ func (p *plane) start() error {
 	if err != nil {
 		return err
 	}
-	defer output.Close()
+	defer func() { _ = output.Close() }() // the process has its own
 	cmd := exec.Command(p.binary, "--dir", p.dir, "--nodes", strconv.Itoa(p.nodes), "--stop-on-stdin-eof")
 	cmd.SysProcAttr = childAttributes()
 	cmd.Stderr = output
@@ -116,7 +116,7 @@ func (p *plane) stop() error {
 	}
 	cmd := p.cmd
 	p.cmd = nil
-	defer p.stdin.Close()
+	defer func() { _ = p.stdin.Close() }() // it has ended
 	_ = cmd.Process.Signal(os.Interrupt) // it may have ended meanwhile
 	select {
 	case <-p.ended:

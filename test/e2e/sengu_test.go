@@ -119,7 +119,7 @@ func freeAddress(t testing.TB) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer socket.Close()
+	defer func() { _ = socket.Close() }()
 	return socket.Addr().String()
 }
 
@@ -137,7 +137,7 @@ func (s *sengu) launch() {
 	if s.log, err = s.evidence.file(s.Name() + "-" + s.namespace + ".log"); err != nil {
 		s.Fatal(err)
 	}
-	cmd := exec.Command(s.world.sengu, "server", "--kubeconfig", s.home.kubeconfig, "--namespace", s.namespace,
+	cmd := exec.Command(s.binary, "server", "--kubeconfig", s.home.kubeconfig, "--namespace", s.namespace,
 		"--data-dir", s.data, "--listen", s.address, "--metrics-listen", "0", "--log-level", "debug")
 	cmd.Stdout, cmd.Stderr = s.log, s.log
 	cmd.SysProcAttr = childAttributes()
@@ -167,7 +167,7 @@ func (s *sengu) ready() error {
 	if err != nil {
 		return err
 	}
-	defer response.Body.Close()
+	defer func() { _ = response.Body.Close() }()
 	text, err := io.ReadAll(io.LimitReader(response.Body, 4<<10))
 	if err == nil && response.StatusCode != http.StatusOK {
 		err = fmt.Errorf("/readyz answers %s: %s", response.Status, text)
@@ -204,7 +204,7 @@ func (s *sengu) cli(args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	var output bytes.Buffer
-	cmd := exec.CommandContext(ctx, s.world.sengu, append(args, "--kubeconfig", s.home.kubeconfig, "--namespace", s.namespace)...)
+	cmd := exec.CommandContext(ctx, s.binary, append(args, "--kubeconfig", s.home.kubeconfig, "--namespace", s.namespace)...)
 	cmd.Stdout, cmd.Stderr = &output, &output
 	cmd.Dir = filepath.Dir(s.repo.bare)
 	err := cmd.Run()
@@ -212,8 +212,10 @@ func (s *sengu) cli(args ...string) (string, error) {
 	if errFile != nil {
 		s.Fatal(errFile)
 	}
-	defer file.Close()
-	fmt.Fprintf(file, "$ sengu %v\n%s\n", args, output.String())
+	defer func() { _ = file.Close() }()
+	if _, err := fmt.Fprintf(file, "$ sengu %v\n%s\n", args, output.String()); err != nil {
+		s.Fatal(err)
+	}
 	if err != nil {
 		err = fmt.Errorf("sengu %v: %w: %s", args, err, output.String())
 	}
