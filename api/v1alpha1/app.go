@@ -139,6 +139,9 @@ type AppStatus struct {
 	// cluster is the name of the Cluster that the inventory is about.
 	// +optional
 	Cluster string `json:"cluster,omitempty"`
+	// healthRules is true if the service's sengu.yaml judges health by rules of its own.
+	// +optional
+	HealthRules bool `json:"healthRules,omitempty"`
 	// inventory lists the objects that the App has applied.
 	// +optional
 	// +listType=atomic

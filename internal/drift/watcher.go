@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
@@ -182,6 +183,29 @@ func (w *Watcher) Observe(lives ...manifest.Live) {
 		}
 		w.mu.Unlock()
 	}
+}
+
+// Rejudge reads the objects of the App with that UID again, because what judges their health has changed. What could not
+// be read keeps its health until its next event.
+func (w *Watcher) Rejudge(ctx context.Context, uid string) error {
+	for _, live := range w.table.ownedBy(uid) {
+		r, err := w.conn.Mapping(ctx, live.GroupKind().WithVersion(live.Version))
+		if err != nil {
+			return err
+		}
+		u, err := w.conn.Get(ctx, r, live.Namespace, live.Name, kube.As{})
+		if apierrors.IsNotFound(err) {
+			continue // the watch tells
+		}
+		if err != nil {
+			return err
+		}
+		record := w.recordOf(u)
+		owners := w.table.put(record)
+		w.followPods(record, u)
+		w.tell(owners...)
+	}
+	return nil
 }
 
 // tracked says whether a kind is watched in that version.

@@ -9,14 +9,12 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
 	"github.com/sengu-dev/sengu/internal/controller/origin"
 	"github.com/sengu-dev/sengu/internal/controller/target"
 	"github.com/sengu-dev/sengu/internal/delivery"
 	"github.com/sengu-dev/sengu/internal/gitrepo"
-	"github.com/sengu-dev/sengu/internal/health"
 	"github.com/sengu-dev/sengu/internal/manifest"
 	"github.com/sengu-dev/sengu/internal/render"
 )
@@ -125,14 +123,8 @@ var definition = schema.GroupKind{Group: "apiextensions.k8s.io", Kind: "CustomRe
 
 // render fills d with the objects.
 func (r *Reconciler) render(ctx context.Context, d *desired, rec *render.Recorder, app *v1alpha1.App, fleet *v1alpha1.Fleet, t *target.Target) error {
-	rules, err := health.Compile(d.settings.Health)
-	if err != nil {
+	if err := r.judgeBy(ctx, app, d.settings.Health, t); err != nil {
 		return err
-	}
-	if len(d.settings.Health) > 0 {
-		r.rules.set(client.ObjectKeyFromObject(app), rules)
-	} else {
-		r.rules.forget(client.ObjectKeyFromObject(app))
 	}
 	remotes, err := origin.Remotes(ctx, r.Client, fleet)
 	if err != nil {

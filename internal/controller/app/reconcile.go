@@ -72,6 +72,9 @@ func (r *Reconciler) step(ctx context.Context, app *v1alpha1.App, t *target.Targ
 		r.Log.Debug("live state is not complete yet", "app", app.Name, "kind", kind)
 		return ctrl.Result{RequeueAfter: watchWait}, nil
 	}
+	if err := r.recallRules(ctx, app, t); err != nil {
+		r.Log.Warn("health rules not read: health is judged without them", "app", app.Name, "error", err)
+	}
 	seen, err := look(string(app.UID), app.Status.Inventory, t.Live)
 	if err != nil {
 		return ctrl.Result{}, err

@@ -1,47 +1,109 @@
 package app
 
 import (
+	"context"
+	"fmt"
+	"reflect"
 	"sync"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/sengu-dev/sengu/api/v1alpha1"
+	"github.com/sengu-dev/sengu/internal/controller/target"
 	"github.com/sengu-dev/sengu/internal/health"
 	"github.com/sengu-dev/sengu/internal/manifest"
+	"github.com/sengu-dev/sengu/internal/render"
 )
 
 // rulebook holds the health rules of the Apps that have some.
 type rulebook struct {
-	mu    sync.RWMutex
-	rules map[types.NamespacedName]health.Rules
+	mu   sync.RWMutex
+	apps map[types.NamespacedName]rules
 }
 
-func (b *rulebook) set(app types.NamespacedName, rules health.Rules) {
+type rules struct {
+	written  []health.Rule
+	compiled health.Rules
+}
+
+// set makes app be judged by rules, and reports whether that is news.
+func (b *rulebook) set(app types.NamespacedName, next rules) (changed bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.rules == nil {
-		b.rules = map[types.NamespacedName]health.Rules{}
+	before := b.apps[app].written
+	changed = len(before)+len(next.written) > 0 && !reflect.DeepEqual(before, next.written)
+	if len(next.written) == 0 {
+		delete(b.apps, app)
+		return changed
 	}
-	b.rules[app] = rules
+	if b.apps == nil {
+		b.apps = map[types.NamespacedName]rules{}
+	}
+	b.apps[app] = next
+	return changed
 }
 
 func (b *rulebook) forget(app types.NamespacedName) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	delete(b.rules, app)
+	delete(b.apps, app)
 }
 
-func (b *rulebook) of(app types.NamespacedName) health.Rules {
+// of returns the rules of app, if it has some.
+func (b *rulebook) of(app types.NamespacedName) (health.Rules, bool) {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	return b.rules[app]
+	r, ok := b.apps[app]
+	return r.compiled, ok
 }
 
 // Health judges a live object: by the rules of its App, or else by what Sengu knows of its kind.
 func (r *Reconciler) Health(owner manifest.Owner, u *unstructured.Unstructured) health.Status {
-	rules := r.rules.of(types.NamespacedName{Namespace: owner.Namespace, Name: owner.Name})
-	if status, ruled := rules.Of(u); ruled {
-		return status
+	if rules, ok := r.rules.of(types.NamespacedName{Namespace: owner.Namespace, Name: owner.Name}); ok {
+		if status, ruled := rules.Of(u); ruled {
+			return status
+		}
 	}
 	return health.Of(u)
+}
+
+// judgeBy makes the objects of app be judged by the rules of its Delivery, also those that are running.
+func (r *Reconciler) judgeBy(ctx context.Context, app *v1alpha1.App, written []health.Rule, t *target.Target) error {
+	compiled, err := health.Compile(written)
+	if err != nil {
+		return err
+	}
+	app.Status.HealthRules = len(written) > 0
+	if !r.rules.set(client.ObjectKeyFromObject(app), rules{written, compiled}) {
+		return nil
+	}
+	if err := t.Live.Rejudge(ctx, string(app.UID)); err != nil {
+		return fmt.Errorf("judge the health of what runs anew: %w", err)
+	}
+	return nil
+}
+
+// recallRules reads the rules of an App that has some, after a start: nothing else of it has to be read then.
+func (r *Reconciler) recallRules(ctx context.Context, app *v1alpha1.App, t *target.Target) error {
+	if !app.Status.HealthRules {
+		return nil
+	}
+	if _, known := r.rules.of(client.ObjectKeyFromObject(app)); known {
+		return nil
+	}
+	fleet, err := r.fleetOf(ctx, app)
+	if err != nil {
+		return err
+	}
+	tree, err := r.tree(ctx, app, fleet)
+	if err != nil {
+		return err
+	}
+	settings, err := readDelivery(render.NewRecorder(tree), app, fleet)
+	if err != nil {
+		return err
+	}
+	return r.judgeBy(ctx, app, settings.Health, t)
 }
