@@ -89,7 +89,7 @@ func Run(ctx context.Context, o Options) error {
 	}
 	defer closing(o.Logger, "mirrors", repositories.Close)
 	renderer, err := render.New(render.Options{
-		Workers: runtime.NumCPU(), CacheDir: filepath.Join(o.DataDir, "rendered"), CacheKey: key.render, Logger: o.Logger,
+		Workers: runtime.NumCPU(), CacheDir: filepath.Join(o.DataDir, "rendered"), CacheKey: key.render, Git: bases(repositories), Logger: o.Logger,
 	})
 	if err != nil {
 		return fmt.Errorf("start the renderer: %w", err)
@@ -134,7 +134,7 @@ func compose(mgr ctrl.Manager, home *rest.Config, repositories *gitrepo.Store, r
 	ledger := handover.New()
 	apps := &app.Reconciler{
 		Client: mgr.GetClient(), Repositories: repositories, Renderer: renderer, Targets: targets, Ledger: ledger, Key: key,
-		Events: mgr.GetEventRecorder("sengu"), Renders: o.Version, Workers: workers, Log: o.Logger, Now: time.Now,
+		Events: mgr.GetEventRecorder("sengu"), Renders: render.Version(), Workers: workers, Log: o.Logger, Now: time.Now,
 	}
 	return parts{
 		targets: targets, apps: apps,

@@ -135,6 +135,11 @@ func (r *Reconciler) render(ctx context.Context, d *desired, rec *render.Recorde
 		return err
 	}
 	d.inputs, d.degraded, d.warnings = result.ReadSet, result.Degraded, result.Warnings
+	for _, hook := range result.Hooks {
+		if hook.Phase != render.PhaseNone { // the others are among the warnings
+			d.warnings = append(d.warnings, hook.NotRun())
+		}
+	}
 	objects := result.Objects
 	if d.settings.Source.SkipsCRDs() {
 		objects = slices.DeleteFunc(objects, func(o manifest.Object) bool { return o.GroupVersionKind().GroupKind() == definition })

@@ -93,7 +93,7 @@ func (r *Reconciler) exists(ctx context.Context, fleet *v1alpha1.Fleet, st *stat
 		return fmt.Errorf("read App %s: %w", wanted.Name, err)
 	}
 	if app.Spec.Fleet != wanted.Spec.Fleet || app.Spec.Service != wanted.Spec.Service || app.Spec.Environment != wanted.Spec.Environment {
-		return fmt.Errorf("App %s was not made by this fleet: delete or rename it (its objects stay)", app.Name)
+		return fmt.Errorf("the App %s was not made by this fleet: delete or rename it (its objects stay)", app.Name)
 	}
 	r.record(fleet, st, app)
 	return nil
