@@ -28,8 +28,8 @@ const (
 type world struct {
 	// binary is the program under test.
 	binary, localplane string
-	dir               string
-	evidence          *evidence
+	dir                string
+	evidence           *evidence
 	// dev is where Sengu's objects live, and the cluster of the environment dev. prod is another cluster.
 	dev, prod *plane
 }

@@ -117,7 +117,7 @@ func (p *plane) stop() error {
 	cmd := p.cmd
 	p.cmd = nil
 	defer func() { _ = p.stdin.Close() }() // it has ended
-	_ = cmd.Process.Signal(os.Interrupt) // it may have ended meanwhile
+	_ = cmd.Process.Signal(os.Interrupt)   // it may have ended meanwhile
 	select {
 	case <-p.ended:
 		return nil

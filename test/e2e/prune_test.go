@@ -109,7 +109,7 @@ func TestPruneNeedsMore(t *testing.T) {
 		at + "/claim.yaml":     "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: data}\nspec:\n  accessModes: [ReadWriteOnce]\n  resources: {requests: {storage: 1Gi}}\n",
 		at + "/namespace.yaml": "apiVersion: v1\nkind: Namespace\nmetadata: {name: " + other + "}\n",
 	})
-	s.eventuallyHolds(s.repo.commit(tree), "plain", "x")
+	s.synced(s.repo.commit(tree), 1)
 	claim := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: s.target, Name: "data"}}
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: other}}
 	s.have(s.dev, claim)
