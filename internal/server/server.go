@@ -133,7 +133,7 @@ func compose(mgr ctrl.Manager, home *rest.Config, repositories *gitrepo.Store, r
 	targets := target.NewRegistry(mgr.GetClient())
 	ledger := handover.New()
 	apps := &app.Reconciler{
-		Client: mgr.GetClient(), Repositories: repositories, Renderer: renderer, Targets: targets, Ledger: ledger, Key: key,
+		Client: mgr.GetClient(), Namespace: o.Namespace, Repositories: repositories, Renderer: renderer, Targets: targets, Ledger: ledger, Key: key,
 		Events: mgr.GetEventRecorder("sengu"), Renders: render.Version(), Workers: workers, Log: o.Logger, Now: time.Now,
 	}
 	return parts{

@@ -35,6 +35,8 @@ import (
 type Reconciler struct {
 	// Client reads Apps and Fleets from the cache and Secrets from the API server.
 	Client client.Client
+	// Namespace holds the Apps. Objects of Apps elsewhere are those of another Sengu.
+	Namespace string
 	// Repositories holds the mirrors.
 	Repositories *gitrepo.Store
 	Renderer     *render.Renderer
@@ -84,7 +86,9 @@ func (r *Reconciler) start(_ context.Context, queue workqueue.TypedRateLimitingI
 
 // Changed queues the App whose objects changed in a cluster.
 func (r *Reconciler) Changed(owner manifest.Owner) {
-	r.enqueue(types.NamespacedName{Namespace: owner.Namespace, Name: owner.Name})
+	if owner.Namespace == r.Namespace {
+		r.enqueue(types.NamespacedName{Namespace: owner.Namespace, Name: owner.Name})
+	}
 }
 
 func (r *Reconciler) enqueue(app types.NamespacedName) {

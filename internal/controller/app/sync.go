@@ -44,7 +44,7 @@ func (r *Reconciler) sync(ctx context.Context, app *v1alpha1.App, t *target.Targ
 	}
 	r.rendered(app, d)
 	r.claim(app, d.set)
-	changes, err := apply.Plan(r.input(app, &d, t, w))
+	changes, err := apply.Plan(r.input(ctx, app, &d, t, w))
 	if err != nil {
 		return ctrl.Result{}, err
 	}
@@ -121,7 +121,7 @@ func fleetKey(app *v1alpha1.App) types.NamespacedName {
 }
 
 // input gathers what a plan is made from. The plan notes in d whether it had to leave something to other Apps.
-func (r *Reconciler) input(app *v1alpha1.App, d *desired, t *target.Target, w work) apply.Input {
+func (r *Reconciler) input(ctx context.Context, app *v1alpha1.App, d *desired, t *target.Target, w work) apply.Input {
 	key, cluster := client.ObjectKeyFromObject(app), app.Spec.Source.Cluster
 	return apply.Input{
 		Owner: ownerOf(app), Set: d.set, Inventory: app.Status.Inventory, Ignored: d.ignored, Key: r.Key,
@@ -135,7 +135,7 @@ func (r *Reconciler) input(app *v1alpha1.App, d *desired, t *target.Target, w wo
 				return rival.Name, ok
 			},
 			Decided: func(owner manifest.Owner, ref manifest.Ref) (wants, decided bool) {
-				return r.Ledger.Decided(types.NamespacedName{Namespace: owner.Namespace, Name: owner.Name}, cluster, ref)
+				return r.decided(ctx, owner, cluster, ref)
 			},
 			Undecided: func() (string, bool) {
 				other, waits := r.Ledger.Undecided(fleetKey(app), cluster)
@@ -144,6 +144,21 @@ func (r *Reconciler) input(app *v1alpha1.App, d *desired, t *target.Target, w wo
 			},
 		},
 	}
+}
+
+// decided says whether the App that owns an object wants it, and whether that is known. An App of another Sengu, or one
+// that no longer exists, never says: what it left is only given away by adoption.
+func (r *Reconciler) decided(ctx context.Context, owner manifest.Owner, cluster string, ref manifest.Ref) (wants, decided bool) {
+	key := types.NamespacedName{Namespace: owner.Namespace, Name: owner.Name}
+	if owner.Namespace != r.Namespace {
+		return true, true
+	}
+	other := &v1alpha1.App{}
+	if err := r.Client.Get(ctx, key, other); err != nil {
+		gone := client.IgnoreNotFound(err) == nil
+		return gone, gone
+	}
+	return r.Ledger.Decided(key, cluster, ref)
 }
 
 // prune translates what a Delivery says about deletion.
