@@ -22,6 +22,8 @@ const (
 	lastWait  = 15 * time.Second
 	// goneWait is between two looks for a kind that the cluster no longer has.
 	goneWait = 30 * time.Second
+	// shortWatch is how long a watch lasts at least that is begun again at once.
+	shortWatch = time.Second
 	// goneAfter is how often in a row the cluster has to say so.
 	goneAfter = 2
 )
@@ -60,17 +62,21 @@ func (k *kind) run() {
 		if k.w.ctx.Err() != nil {
 			return
 		}
-		if err == nil || time.Since(began) > time.Minute {
+		if time.Since(began) > time.Minute {
 			wait = firstWait
 		}
-		if err == nil {
+		if err == nil && time.Since(began) > shortWatch {
+			wait = firstWait
 			continue // the server ended the watch in good order
 		}
 		pause := wait
 		wait = min(2*wait, lastWait)
-		if k.gone.Load() {
+		switch {
+		case k.gone.Load():
 			pause, wait = goneWait, firstWait
-		} else {
+		case err == nil:
+			// A server that ends watches as soon as they begin, as it does while a kind is being removed.
+		default:
 			k.w.Logger.Warn("watch is broken, its last state is kept", "kind", k.gvk.Kind, "group", k.gvk.Group, "error", err)
 		}
 		k.rest(pause/2 + rand.N(pause)) //nolint:gosec // it guards nothing
