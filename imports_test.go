@@ -20,7 +20,7 @@ var layers = []struct {
 }{
 	{"api", []string{"api/v1alpha1", "api/crds"}, nil, "the API is data and stands on nothing of ours"},
 	{
-		"decisions", []string{"internal/manifest", "internal/health", "internal/delivery"},
+		"decisions", []string{"internal/manifest", "internal/health", "internal/delivery", "internal/layout"},
 		[]string{"internal/manifest", "internal/health"}, "decisions are pure, and share only the words of manifest and the rules of health",
 	},
 	{

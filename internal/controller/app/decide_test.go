@@ -192,18 +192,3 @@ func TestRecentGivesWayToTheCache(t *testing.T) {
 		t.Error("an App that was made anew is taken for the old one")
 	}
 }
-
-func TestFolders(t *testing.T) {
-	cases := map[string]struct{ layout, path, service, environment string }{
-		"Overlays":         {"apps/{service}/overlays/{environment}", "apps/cart/overlays/dev", "apps/cart", "apps/cart/overlays/dev"},
-		"EnvironmentFirst": {"{environment}/{service}", "dev/cart", "dev/cart", "dev"},
-	}
-	for name, tc := range cases {
-		t.Run(name, func(t *testing.T) {
-			service, environment := folders(tc.layout, tc.path)
-			if service != tc.service || environment != tc.environment {
-				t.Errorf("got %s and %s, want %s and %s", service, environment, tc.service, tc.environment)
-			}
-		})
-	}
-}

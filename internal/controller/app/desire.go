@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"path"
 	"slices"
-	"strings"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -15,6 +14,7 @@ import (
 	"github.com/sengu-dev/sengu/internal/controller/target"
 	"github.com/sengu-dev/sengu/internal/delivery"
 	"github.com/sengu-dev/sengu/internal/gitrepo"
+	"github.com/sengu-dev/sengu/internal/layout"
 	"github.com/sengu-dev/sengu/internal/manifest"
 	"github.com/sengu-dev/sengu/internal/render"
 )
@@ -85,7 +85,7 @@ func (r *Reconciler) tree(ctx context.Context, app *v1alpha1.App, fleet *v1alpha
 
 // readDelivery reads the Delivery files that concern app.
 func readDelivery(rec *render.Recorder, app *v1alpha1.App, fleet *v1alpha1.Fleet) (delivery.Settings, error) {
-	service, environment := folders(fleet.Spec.Layout, app.Spec.Source.Path)
+	service, environment := layout.Folders(fleet.Spec.Layout, app.Spec.Source.Path)
 	if app.Spec.Service == "" {
 		service, environment = app.Spec.Source.Path, app.Spec.Source.Path
 	}
@@ -101,21 +101,6 @@ func readDelivery(rec *render.Recorder, app *v1alpha1.App, fleet *v1alpha1.Fleet
 		return delivery.Settings{}, err
 	}
 	return d.Settings, nil
-}
-
-// folders returns the folder of the service and of the environment: the path up to the element of the layout that
-// holds the placeholder.
-func folders(layout, at string) (service, environment string) {
-	elements := strings.Split(at, "/")
-	upTo := func(placeholder string) string {
-		for i, pattern := range strings.Split(layout, "/") {
-			if strings.Contains(pattern, placeholder) && i < len(elements) {
-				return strings.Join(elements[:i+1], "/")
-			}
-		}
-		return at
-	}
-	return upTo("{service}"), upTo("{environment}")
 }
 
 // definition is the kind of what a Delivery may leave out of a chart.

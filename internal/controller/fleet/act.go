@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
+	"github.com/sengu-dev/sengu/internal/layout"
 )
 
 // writers is how many Apps are written at once: enough to hide the latency of the API server.
@@ -61,7 +62,7 @@ func (r *Reconciler) create(ctx context.Context, fleet *v1alpha1.Fleet, st *stat
 	app := &v1alpha1.App{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: fleet.Namespace,
-			Name:      nameOfApp(fleet.Name, spec.Service, spec.Environment),
+			Name:      layout.NameOfApp(fleet.Name, spec.Service, spec.Environment),
 		},
 		Spec: spec,
 	}

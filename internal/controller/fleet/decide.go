@@ -6,16 +6,16 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
+	"github.com/sengu-dev/sengu/internal/layout"
 )
 
 // observation is everything that a decision about a Fleet's Apps rests on.
 type observation struct {
 	fleet    *v1alpha1.Fleet
 	revision string
-	places   []place
+	places   []layout.Place
 	members  map[string]member
 	// touched names the Apps whose inputs differ at revision from what they were rendered from.
 	touched map[string]bool
@@ -43,24 +43,18 @@ type update struct {
 	Spec   v1alpha1.AppSpec
 }
 
-// nameOfApp returns the name of the App of one service in one environment of a fleet. None of the three contains a
-// dot, so two Apps never share a name.
-func nameOfApp(fleet, service, environment string) string {
-	return service + "." + environment + "." + fleet
-}
-
 // decide compares what the repository holds with the Apps that exist.
 func decide(o observation) plan {
 	p := plan{}
 	wanted := map[string]v1alpha1.AppSpec{}
 	services := map[string]struct{}{}
 	for _, place := range o.places {
-		env, ok := environment(o.fleet, place.Environment)
+		env, ok := layout.Environment(o.fleet, place.Environment)
 		if !ok {
 			continue
 		}
 		services[place.Service] = struct{}{}
-		wanted[nameOfApp(o.fleet.Name, place.Service, place.Environment)] = specOf(o.fleet, env, place, o.revision)
+		wanted[layout.NameOfApp(o.fleet.Name, place.Service, place.Environment)] = layout.SpecOf(o.fleet, env, place, o.revision)
 	}
 	p.Services, p.Apps = len(services), len(wanted)
 
@@ -165,7 +159,7 @@ const largeApp = 10
 // needsPerson says why the removal of waiting exceeds what Sengu does by itself, or "".
 func (o observation) needsPerson(waiting []member) string {
 	for _, m := range waiting {
-		if _, ok := environment(o.fleet, m.Environment); !ok {
+		if _, ok := layout.Environment(o.fleet, m.Environment); !ok {
 			return fmt.Sprintf("environment %s is no longer in the fleet, and %d of its Apps still run", m.Environment, countIn(waiting, m.Environment))
 		}
 	}
@@ -210,27 +204,6 @@ func pendingRemoval(waiting []member) *v1alpha1.PendingRemoval {
 	}
 	pending.Token = hex.EncodeToString(hash.Sum(nil))[:10]
 	return pending
-}
-
-func environment(fleet *v1alpha1.Fleet, name string) (v1alpha1.Environment, bool) {
-	for _, env := range fleet.Spec.Environments {
-		if env.Name == name {
-			return env, true
-		}
-	}
-	return v1alpha1.Environment{}, false
-}
-
-// specOf returns what the App of a place should be at revision.
-func specOf(fleet *v1alpha1.Fleet, env v1alpha1.Environment, at place, revision string) v1alpha1.AppSpec {
-	selfHeal := fleet.Spec.SelfHeal == nil || *fleet.Spec.SelfHeal
-	namespace := strings.NewReplacer("{service}", at.Service, "{environment}", at.Environment).Replace(env.Namespace)
-	return v1alpha1.AppSpec{
-		Fleet: fleet.Name, Service: at.Service, Environment: at.Environment,
-		Source:             v1alpha1.AppSource{Revision: revision, Path: at.Path, Cluster: env.Cluster, Namespace: namespace},
-		ServiceAccountName: fleet.Spec.ServiceAccountName,
-		SelfHeal:           &selfHeal,
-	}
 }
 
 func sortedNames(members map[string]member) []string {

@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
+	"github.com/sengu-dev/sengu/internal/layout"
 )
 
 func shop(mods ...func(*v1alpha1.Fleet)) *v1alpha1.Fleet {
@@ -28,16 +29,16 @@ func shop(mods ...func(*v1alpha1.Fleet)) *v1alpha1.Fleet {
 	return f
 }
 
-func at(service, environment string) place {
-	return place{service, environment, "apps/" + service + "/" + environment}
+func at(service, environment string) layout.Place {
+	return layout.Place{Service: service, Environment: environment, Path: "apps/" + service + "/" + environment}
 }
 
 // running is an App as decide would have made it at revision r1, synced and with objects.
-func running(f *v1alpha1.Fleet, p place, mods ...func(*member)) member {
-	env, _ := environment(f, p.Environment)
-	spec := specOf(f, env, p, "r1")
+func running(f *v1alpha1.Fleet, p layout.Place, mods ...func(*member)) member {
+	env, _ := layout.Environment(f, p.Environment)
+	spec := layout.SpecOf(f, env, p, "r1")
 	m := member{
-		Name: nameOfApp(f.Name, p.Service, p.Environment), UID: types.UID("uid-" + p.Service + "-" + p.Environment), Generation: 1,
+		Name: layout.NameOfApp(f.Name, p.Service, p.Environment), UID: types.UID("uid-" + p.Service + "-" + p.Environment), Generation: 1,
 		Service: p.Service, Environment: p.Environment, Source: spec.Source, SelfHeal: true, Settled: true, Objects: 4,
 		Inputs: []string{p.Path}, InputsDigest: "d1",
 	}
@@ -89,10 +90,10 @@ func TestDecide(t *testing.T) {
 		}
 		return out
 	}
-	placesOf := func(all []member) []place {
-		var out []place
+	placesOf := func(all []member) []layout.Place {
+		var out []layout.Place
 		for _, m := range all {
-			out = append(out, place{m.Service, m.Environment, m.Source.Path})
+			out = append(out, layout.Place{Service: m.Service, Environment: m.Environment, Path: m.Source.Path})
 		}
 		return out
 	}
@@ -107,17 +108,17 @@ func TestDecide(t *testing.T) {
 	}{
 		"New": {
 			reason: "a folder without an App gets one at the head; an environment that the fleet does not have is passed over",
-			o:      observation{places: []place{at("cart", "dev"), at("cart", "sandbox")}},
+			o:      observation{places: []layout.Place{at("cart", "dev"), at("cart", "sandbox")}},
 			want:   []string{"create cart.dev at r2"},
 		},
 		"Untouched": {
 			reason: "an App that the commit does not touch keeps its revision and is not written",
-			o:      observation{places: []place{at("cart", "dev")}, members: members(running(f, at("cart", "dev")))},
+			o:      observation{places: []layout.Place{at("cart", "dev")}, members: members(running(f, at("cart", "dev")))},
 		},
 		"Touched": {
 			reason: "an App whose inputs differ moves to the head",
 			o: observation{
-				places: []place{at("cart", "dev")}, members: members(running(f, at("cart", "dev"))),
+				places: []layout.Place{at("cart", "dev")}, members: members(running(f, at("cart", "dev"))),
 				touched: map[string]bool{"cart.dev.shop": true},
 			},
 			want: []string{"update cart.dev to r2"},
@@ -126,7 +127,7 @@ func TestDecide(t *testing.T) {
 			reason: "a setting of the fleet reaches the App without moving it",
 			o: observation{
 				fleet:  shop(func(f *v1alpha1.Fleet) { f.Spec.SelfHeal = new(bool) }),
-				places: []place{at("cart", "dev")}, members: members(running(f, at("cart", "dev"))),
+				places: []layout.Place{at("cart", "dev")}, members: members(running(f, at("cart", "dev"))),
 			},
 			want: []string{"update cart.dev to r1"},
 		},
@@ -174,7 +175,7 @@ func TestDecide(t *testing.T) {
 		},
 		"HandedOver": {
 			reason: "Apps whose objects have all been taken over go without asking: a renamed folder deletes nothing",
-			o:      observation{places: []place{at("new", "dev")}, members: members(append(many(3, pending, empty), running(f, at("new", "dev")))...)},
+			o:      observation{places: []layout.Place{at("new", "dev")}, members: members(append(many(3, pending, empty), running(f, at("new", "dev")))...)},
 			want: []string{
 				"update sa.dev to r1 removal Approved", "update sb.dev to r1 removal Approved", "update sc.dev to r1 removal Approved",
 			},
@@ -191,7 +192,7 @@ func TestDecide(t *testing.T) {
 		},
 		"Back": {
 			reason: "a folder that comes back ends the removal and moves to the head",
-			o:      observation{places: []place{at("cart", "dev")}, members: members(running(f, at("cart", "dev"), pending))},
+			o:      observation{places: []layout.Place{at("cart", "dev")}, members: members(running(f, at("cart", "dev"), pending))},
 			want:   []string{"update cart.dev to r2"},
 		},
 		"Finished": {

@@ -10,6 +10,7 @@ import (
 	"github.com/sengu-dev/sengu/api/v1alpha1"
 	"github.com/sengu-dev/sengu/internal/controller/origin"
 	"github.com/sengu-dev/sengu/internal/gitrepo"
+	"github.com/sengu-dev/sengu/internal/layout"
 	"github.com/sengu-dev/sengu/internal/render"
 )
 
@@ -72,11 +73,11 @@ func (r *Reconciler) observe(ctx context.Context, fleet *v1alpha1.Fleet, st *sta
 	if st.layout != fleet.Spec.Layout {
 		st.layout, st.memo = fleet.Spec.Layout, nil
 	}
-	parsed, err := parseLayout(fleet.Spec.Layout)
+	parsed, err := layout.Parse(fleet.Spec.Layout)
 	if err != nil {
 		return observation{}, err
 	}
-	places, fresh, err := parsed.discover(tree, st.memo)
+	places, fresh, err := parsed.Discover(tree, st.memo)
 	if err != nil {
 		return observation{}, err
 	}

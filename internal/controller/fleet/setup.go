@@ -30,6 +30,7 @@ import (
 	"github.com/sengu-dev/sengu/api/v1alpha1"
 	"github.com/sengu-dev/sengu/internal/controller/handover"
 	"github.com/sengu-dev/sengu/internal/gitrepo"
+	"github.com/sengu-dev/sengu/internal/layout"
 )
 
 // AnnotationSync asks for a fetch or a sync at once. Any new value does.
@@ -68,7 +69,7 @@ type state struct {
 	listed bool
 	// compared is the revision that every App has been compared with.
 	compared string
-	memo     memo
+	memo     layout.Memo
 	layout   string
 	// nextPoll is when the remote is asked again by itself.
 	nextPoll time.Time

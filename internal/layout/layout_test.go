@@ -1,4 +1,4 @@
-package fleet
+package layout
 
 import (
 	"crypto/sha256"
@@ -54,7 +54,7 @@ func TestDiscover(t *testing.T) {
 		reason string
 		layout string
 		files  []string
-		want   []place
+		want   []Place
 	}{
 		"Overlays": {
 			reason: "each folder that matches the whole layout is a place, and files beside it are not",
@@ -64,7 +64,7 @@ func TestDiscover(t *testing.T) {
 				"apps/cart/overlays/production/kustomization.yaml", "apps/mail/overlays/develop/kustomization.yaml",
 				"apps/README.md", "apps/mail/overlays/notes.txt", "docs/overlays/develop/x.yaml",
 			},
-			want: []place{
+			want: []Place{
 				{"cart", "develop", "apps/cart/overlays/develop"},
 				{"cart", "production", "apps/cart/overlays/production"},
 				{"mail", "develop", "apps/mail/overlays/develop"},
@@ -74,19 +74,25 @@ func TestDiscover(t *testing.T) {
 			reason: "the placeholders may come in either order",
 			layout: "{environment}/{service}",
 			files:  []string{"apps/a/x.yaml", "apps/b/x.yaml"},
-			want:   []place{{"a", "apps", "apps/a"}, {"b", "apps", "apps/b"}},
+			want:   []Place{{"a", "apps", "apps/a"}, {"b", "apps", "apps/b"}},
 		},
 		"PartOfAnElement": {
 			reason: "a placeholder may be a part of a path element, and the rest of the element is taken literally",
 			layout: "svc.{service}/env-{environment}",
 			files:  []string{"svc.cart/env-develop/x.yaml", "svcXcart/env-develop/x.yaml", "svc.cart/develop/x.yaml"},
-			want:   []place{{"cart", "develop", "svc.cart/env-develop"}},
+			want:   []Place{{"cart", "develop", "svc.cart/env-develop"}},
 		},
 		"NamesThatNoObjectCanHave": {
 			reason: "a folder whose name cannot become part of an object's name is not a service",
 			layout: "apps/{service}/{environment}",
 			files:  []string{"apps/_lib/develop/x.yaml", "apps/Cart/develop/x.yaml", "apps/-x/develop/y.yaml", "apps/ok-1/develop/x.yaml"},
-			want:   []place{{"ok-1", "develop", "apps/ok-1/develop"}},
+			want:   []Place{{"ok-1", "develop", "apps/ok-1/develop"}},
+		},
+		"OneElement": {
+			reason: "both placeholders may be in one element",
+			layout: "envs/{environment}-{service}",
+			files:  []string{"envs/develop-cart/a.yaml"},
+			want:   []Place{{"cart", "develop", "envs/develop-cart"}},
 		},
 		"Nothing": {
 			reason: "a repository without the first folder has no places, and that is no error",
@@ -96,34 +102,41 @@ func TestDiscover(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			l, err := parseLayout(tc.layout)
+			l, err := Parse(tc.layout)
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, _, err := l.discover(newFiles(tc.files...), nil)
+			got, _, err := l.Discover(newFiles(tc.files...), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(tc.want, got); diff != "" {
 				t.Errorf("%s: -want +got:\n%s", tc.reason, diff)
 			}
+			listed, err := l.List(newFiles(tc.files...))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tc.want, listed); diff != "" {
+				t.Errorf("%s: without a memory: -want +got:\n%s", tc.reason, diff)
+			}
 		})
 	}
 }
 
 func TestDiscoverReadsOnlyWhatChanged(t *testing.T) {
-	l, err := parseLayout("apps/{service}/overlays/{environment}")
+	l, err := Parse("apps/{service}/overlays/{environment}")
 	if err != nil {
 		t.Fatal(err)
 	}
 	tree := newFiles("apps/a/overlays/develop/x", "apps/b/overlays/develop/x", "apps/c/overlays/develop/x")
-	first, remembered, err := l.discover(tree, nil)
+	first, remembered, err := l.Discover(tree, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	tree.MapFS["apps/c/overlays/staging/x"] = &fstest.MapFile{}
 	*tree.listed = 0
-	second, remembered, err := l.discover(tree, remembered)
+	second, remembered, err := l.Discover(tree, remembered)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,11 +148,28 @@ func TestDiscoverReadsOnlyWhatChanged(t *testing.T) {
 	}
 	tree.MapFS["apps/renamed/overlays/develop/x"] = tree.MapFS["apps/a/overlays/develop/x"]
 	delete(tree.MapFS, "apps/a/overlays/develop/x")
-	third, _, err := l.discover(tree, remembered)
+	third, _, err := l.Discover(tree, remembered)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Contains(third, place{"renamed", "develop", "apps/renamed/overlays/develop"}) {
+	if !slices.Contains(third, Place{"renamed", "develop", "apps/renamed/overlays/develop"}) {
 		t.Errorf("a renamed folder is not found: %v", third)
+	}
+}
+
+func TestFolders(t *testing.T) {
+	cases := map[string]struct{ layout, path, service, env string }{
+		"Overlays":    {"apps/{service}/overlays/{environment}", "apps/cart/overlays/develop", "apps/cart", "apps/cart/overlays/develop"},
+		"Turned":      {"{environment}/{service}", "develop/cart", "develop/cart", "develop"},
+		"OneElement":  {"envs/{environment}-{service}", "envs/develop-cart", "envs/develop-cart", "envs/develop-cart"},
+		"FurtherDown": {"apps/{service}/{environment}/k8s", "apps/cart/develop/k8s", "apps/cart", "apps/cart/develop"},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			service, env := Folders(tc.layout, tc.path)
+			if service != tc.service || env != tc.env {
+				t.Errorf("Folders(%q, %q): got %q and %q, want %q and %q", tc.layout, tc.path, service, env, tc.service, tc.env)
+			}
+		})
 	}
 }

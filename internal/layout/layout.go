@@ -1,0 +1,255 @@
+// Package layout knows how a Fleet's repository is laid out: which folder holds which service in which environment, and
+// what the App of such a folder is called and runs from.
+//
+// It is pure: it looks at names and hashes of a tree that it is given, and never into a file. It refuses names that no
+// Kubernetes object could have.
+package layout
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/sengu-dev/sengu/api/v1alpha1"
+)
+
+// Tree is a tree whose folders are known by a hash of all that is below them.
+type Tree interface {
+	fs.FS
+	Hash(name string) (string, error)
+}
+
+// Place is a folder of the layout: one service in one environment.
+type Place struct {
+	Service, Environment, Path string
+}
+
+// Layout is a parsed FleetSpec.Layout, one pattern for each path element.
+type Layout []*regexp.Regexp
+
+// nameOf matches what may stand for {service} and {environment}: a DNS label, since it becomes part of object names.
+const nameOf = `[a-z0-9](?:[a-z0-9-]*[a-z0-9])?`
+
+// Parse turns "apps/{service}/overlays/{environment}" into patterns. The schema of Fleet has already refused a
+// layout that lacks a placeholder or leaves the repository.
+func Parse(s string) (Layout, error) {
+	var l Layout
+	for element := range strings.SplitSeq(s, "/") {
+		expr := regexp.QuoteMeta(element)
+		expr = strings.ReplaceAll(expr, `\{service\}`, `(?P<service>`+nameOf+`)`)
+		expr = strings.ReplaceAll(expr, `\{environment\}`, `(?P<environment>`+nameOf+`)`)
+		re, err := regexp.Compile("^" + expr + "$")
+		if err != nil {
+			return nil, fmt.Errorf("layout %q: element %q: %w", s, element, err)
+		}
+		l = append(l, re)
+	}
+	return l, nil
+}
+
+// literal reports whether pattern i has no placeholder, and the name it stands for.
+func (l Layout) literal(i int) (string, bool) {
+	if l[i].NumSubexp() > 0 {
+		return "", false
+	}
+	quoted := strings.TrimSuffix(strings.TrimPrefix(l[i].String(), "^"), "$")
+	return unquote(quoted), true
+}
+
+// unquote undoes regexp.QuoteMeta.
+func unquote(s string) string {
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] == '\\' && i+1 < len(s) {
+			i++
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
+}
+
+// Memo remembers what was found below a folder, so that a commit costs only the folders that it changed. A folder is
+// known by its hash, which covers everything below it.
+type Memo map[memoKey][]Place
+
+type memoKey struct {
+	hash                 string
+	depth                int
+	service, environment string
+}
+
+// List returns the places of fsys that the layout describes, in the order of their paths.
+func (l Layout) List(fsys fs.FS) ([]Place, error) {
+	d := discovery{layout: l, tree: fsys}
+	return d.read(".", 0, Place{})
+}
+
+// Discover is List for a tree that is looked at again and again. old is the Memo of the call before (or nil); the Memo
+// returned holds what this call used and nothing else, so that it does not grow.
+func (l Layout) Discover(t Tree, old Memo) ([]Place, Memo, error) {
+	d := discovery{layout: l, tree: t, hash: t.Hash, old: old, fresh: Memo{}}
+	places, err := d.below(".", 0, Place{})
+	return places, d.fresh, err
+}
+
+type discovery struct {
+	layout Layout
+	tree   fs.FS
+	// hash is nil if nothing is to be remembered.
+	hash  func(string) (string, error)
+	old   Memo
+	fresh Memo
+}
+
+// below lists the places under dir, whose elements match the layout's patterns before depth. Paths in the memo are
+// relative to dir, so that a renamed folder is still remembered.
+func (d *discovery) below(dir string, depth int, at Place) ([]Place, error) {
+	if depth == len(d.layout) {
+		return []Place{{Service: at.Service, Environment: at.Environment, Path: dir}}, nil
+	}
+	if d.hash == nil {
+		return d.read(dir, depth, at)
+	}
+	hash, err := d.hash(dir)
+	if err != nil {
+		return nil, fmt.Errorf("read folder %s: %w", dir, err)
+	}
+	key := memoKey{hash, depth, at.Service, at.Environment}
+	if relative, ok := d.old[key]; ok {
+		d.fresh[key] = relative
+		return absolute(dir, relative), nil
+	}
+	found, err := d.read(dir, depth, at)
+	if err != nil {
+		return nil, err
+	}
+	relative := make([]Place, len(found))
+	for i, p := range found {
+		relative[i] = p
+		if dir != "." {
+			relative[i].Path = strings.TrimPrefix(p.Path, dir+"/")
+		}
+	}
+	d.fresh[key] = relative
+	return found, nil
+}
+
+func absolute(dir string, relative []Place) []Place {
+	out := make([]Place, len(relative))
+	for i, p := range relative {
+		out[i] = p
+		out[i].Path = path.Join(dir, p.Path)
+	}
+	return out
+}
+
+// read looks into dir for the folders that match the pattern at depth.
+func (d *discovery) read(dir string, depth int, at Place) ([]Place, error) {
+	if name, ok := d.layout.literal(depth); ok {
+		child := path.Join(dir, name)
+		if isDir, err := d.isDir(child); err != nil || !isDir {
+			return nil, err
+		}
+		return d.below(child, depth+1, at)
+	}
+	entries, err := fs.ReadDir(d.tree, dir)
+	if err != nil {
+		return nil, fmt.Errorf("read folder %s: %w", dir, err)
+	}
+	var found []Place
+	for _, entry := range entries {
+		next, ok := d.match(entry.Name(), depth, at)
+		if !ok || (!entry.IsDir() && entry.Type()&fs.ModeSymlink == 0) {
+			continue
+		}
+		child := path.Join(dir, entry.Name())
+		if isDir, err := d.isDir(child); err != nil || !isDir {
+			if err != nil {
+				return nil, err
+			}
+			continue
+		}
+		below, err := d.below(child, depth+1, next)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, below...)
+	}
+	return found, nil
+}
+
+func (d *discovery) isDir(name string) (bool, error) {
+	info, err := fs.Stat(d.tree, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("read folder %s: %w", name, err)
+	}
+	return info.IsDir(), nil
+}
+
+// match reads the placeholders out of one path element.
+func (d *discovery) match(name string, depth int, at Place) (Place, bool) {
+	re := d.layout[depth]
+	m := re.FindStringSubmatch(name)
+	if m == nil {
+		return at, false
+	}
+	for i, group := range re.SubexpNames() {
+		switch group {
+		case "service":
+			at.Service = m[i]
+		case "environment":
+			at.Environment = m[i]
+		}
+	}
+	return at, true
+}
+
+// Folders returns the folders of a service and of its environment: the path at, up to the element of the layout that
+// holds the placeholder.
+func Folders(layout, at string) (service, environment string) {
+	elements := strings.Split(at, "/")
+	upTo := func(placeholder string) string {
+		for i, pattern := range strings.Split(layout, "/") {
+			if strings.Contains(pattern, placeholder) && i < len(elements) {
+				return strings.Join(elements[:i+1], "/")
+			}
+		}
+		return at
+	}
+	return upTo("{service}"), upTo("{environment}")
+}
+
+// NameOfApp returns the name of the App of one service in one environment of a fleet. None of the three contains a dot,
+// so two Apps never share a name.
+func NameOfApp(fleet, service, environment string) string {
+	return service + "." + environment + "." + fleet
+}
+
+// Environment finds an environment of a fleet by its name.
+func Environment(fleet *v1alpha1.Fleet, name string) (v1alpha1.Environment, bool) {
+	i := slices.IndexFunc(fleet.Spec.Environments, func(e v1alpha1.Environment) bool { return e.Name == name })
+	if i < 0 {
+		return v1alpha1.Environment{}, false
+	}
+	return fleet.Spec.Environments[i], true
+}
+
+// SpecOf returns what the App of a place, which is in env, should be at revision.
+func SpecOf(fleet *v1alpha1.Fleet, env v1alpha1.Environment, at Place, revision string) v1alpha1.AppSpec {
+	selfHeal := fleet.Spec.SelfHeal == nil || *fleet.Spec.SelfHeal
+	namespace := strings.NewReplacer("{service}", at.Service, "{environment}", at.Environment).Replace(cmp.Or(env.Namespace, "{service}"))
+	return v1alpha1.AppSpec{
+		Fleet: fleet.Name, Service: at.Service, Environment: at.Environment,
+		Source:             v1alpha1.AppSource{Revision: revision, Path: at.Path, Cluster: env.Cluster, Namespace: namespace},
+		ServiceAccountName: fleet.Spec.ServiceAccountName,
+		SelfHeal:           &selfHeal,
+	}
+}
