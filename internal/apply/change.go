@@ -52,6 +52,8 @@ type Change struct {
 	Live  manifest.Live
 	// Entry is the object in the inventory; its ID is empty if it is not there.
 	Entry v1alpha1.InventoryEntry
+	// Others says that what a Wait waits for is another App: to decide, or to take the object over.
+	Others bool
 	// Proven says that the object is this App's by inventory or by mark, so that it is applied with force.
 	Proven bool
 }

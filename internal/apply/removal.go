@@ -111,35 +111,38 @@ func (p *planner) unwanted(ref manifest.Ref) Change {
 	case c.Live.Never:
 		c.Action, c.Reason = Orphan, "is no longer in Git, and stays because it says that it is never pruned"
 	case claimed:
-		c.Action, c.Reason = Wait, "is taken over by App "+rival
+		c.Action, c.Reason, c.Others = Wait, "is taken over by App "+rival, true
 	case p.Prune == PruneNever:
 		c.Action, c.Reason = Orphan, "is no longer in Git, and stays because sengu.yaml says that nothing is pruned"
 	default:
 		c.Proven = true
-		c.Action, c.Reason = p.mayDelete()
+		p.mayDelete(&c)
 	}
 	return c
 }
 
-// mayDelete says whether anything of the App may be deleted now.
-func (p *planner) mayDelete() (Action, string) {
-	if p.Removal == v1alpha1.RemovalPending {
-		return Wait, "is no longer in Git, and stays until the Fleet has approved the removal of the App"
-	}
-	if p.Set.Len() == 0 && p.Removal != v1alpha1.RemovalApproved {
-		return Wait, "stays, because an App that renders nothing at all is taken for a mistake"
-	}
-	if p.Claims.Undecided == nil {
-		return Delete, "is no longer in Git"
-	}
-	switch app, waits := p.Claims.Undecided(); {
+// mayDelete decides whether an object that is proven to be the App's may be deleted now.
+func (p *planner) mayDelete(c *Change) {
+	c.Action = Wait
+	switch app, waits := p.undecided(); {
+	case p.Removal == v1alpha1.RemovalPending:
+		c.Reason = "is no longer in Git, and stays until the Fleet has approved the removal of the App"
+	case p.Set.Len() == 0 && p.Removal != v1alpha1.RemovalApproved:
+		c.Reason = "stays, because an App that renders nothing at all is taken for a mistake"
 	case waits && app != "":
-		return Wait, "is no longer in Git, and stays until App " + app + " has said whether it takes it over"
+		c.Reason, c.Others = "is no longer in Git, and stays until App "+app+" has said whether it takes it over", true
 	case waits:
-		return Wait, "is no longer in Git, and stays until the Fleet has been compared with its repository"
+		c.Reason, c.Others = "is no longer in Git, and stays until the Fleet has been compared with its repository", true
 	default:
-		return Delete, "is no longer in Git"
+		c.Action, c.Reason = Delete, "is no longer in Git"
 	}
+}
+
+func (p *planner) undecided() (app string, waits bool) {
+	if p.Claims.Undecided == nil {
+		return "", false
+	}
+	return p.Claims.Undecided()
 }
 
 // budget turns deletions that need a person, who has not confirmed them, into waits.

@@ -1,7 +1,6 @@
 package drift
 
 import (
-	"strconv"
 	"sync"
 	"unique"
 
@@ -65,7 +64,7 @@ func (t *table) put(live manifest.Live) []manifest.Owner {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	before, known := t.records[live.Ref]
-	if known && older(live.ResourceVersion, before.ResourceVersion) {
+	if known && manifest.Newer(before.ResourceVersion, live.ResourceVersion) {
 		return nil
 	}
 	if !known && !live.Owned {
@@ -84,7 +83,7 @@ func (t *table) observe(live manifest.Live) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	before, known := t.records[live.Ref]
-	if known && older(live.ResourceVersion, before.ResourceVersion) {
+	if known && manifest.Newer(before.ResourceVersion, live.ResourceVersion) {
 		return
 	}
 	if live.Health == "" && before.UID == live.UID {
@@ -147,14 +146,6 @@ func (t *table) unlink(live manifest.Live) {
 func same(a, b manifest.Live) bool {
 	return a.UID == b.UID && a.Owned == b.Owned && a.Owner == b.Owner && a.Baseline == b.Baseline &&
 		a.Health == b.Health && a.Message == b.Message && a.Deleting == b.Deleting && a.Never == b.Never
-}
-
-// older says whether the resource version a is from before b. Those of one kind grow as numbers do; of what is not a
-// number nothing is said.
-func older(a, b string) bool {
-	x, errA := strconv.ParseUint(a, 10, 64)
-	y, errB := strconv.ParseUint(b, 10, 64)
-	return errA == nil && errB == nil && x < y
 }
 
 // compact lets records share the texts that many of them have.

@@ -1,6 +1,8 @@
 package manifest
 
 import (
+	"strconv"
+
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
@@ -45,4 +47,12 @@ func (k Key) LiveOf(u *unstructured.Unstructured) Live {
 		live.Baseline, _ = k.Baseline(u, live.Owner.Manager())
 	}
 	return live
+}
+
+// Newer says whether the resource version a of an object is from after b. Those of one kind grow as numbers do; of what
+// is not a number nothing is said.
+func Newer(a, b string) bool {
+	x, errA := strconv.ParseUint(a, 10, 64)
+	y, errB := strconv.ParseUint(b, 10, 64)
+	return errA == nil && errB == nil && x > y
 }

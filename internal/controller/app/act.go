@@ -15,6 +15,7 @@ import (
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
 	"github.com/sengu-dev/sengu/internal/apply"
+	"github.com/sengu-dev/sengu/internal/controller/origin"
 	"github.com/sengu-dev/sengu/internal/controller/target"
 	"github.com/sengu-dev/sengu/internal/kube"
 	"github.com/sengu-dev/sengu/internal/manifest"
@@ -24,20 +25,20 @@ import (
 const handoverWait = time.Second
 
 // act carries out a plan, wave by wave, and then removes what is no longer wanted.
-func (r *Reconciler) act(ctx context.Context, app *v1alpha1.App, t *target.Target, d desired, changes apply.ChangeSet) (ctrl.Result, error) {
+func (r *Reconciler) act(ctx context.Context, app *v1alpha1.App, t *target.Target, d origin.Desired, changes apply.ChangeSet) (ctrl.Result, error) {
 	if err := r.prepare(ctx, app, t, d, changes); err != nil {
 		r.stopped(app, "NotPrepared", err.Error())
 		return r.again(app, true), nil
 	}
 	fight, wait := r.contested(ctx, app, t, d, changes)
 	drifted := r.witness(ctx, app, t, changes)
-	options := apply.Options{Owner: ownerOf(app), Key: r.Key, As: as(app), Health: r.Health}
+	options := apply.Options{Owner: origin.OwnerOf(app), Key: r.Key, As: origin.As(app), Health: r.Health}
 	waves := changes.Waves()
 	for i, wave := range waves {
 		result := apply.Do(ctx, t.Conn, wave.Changes, options)
 		r.absorb(app, t, result)
 		if len(result.Failed) > 0 {
-			return r.unapplied(app, t, result.Failed), nil
+			return r.unapplied(app, t, result.Failed)
 		}
 		if waiting := first(wave.Changes, apply.Wait); waiting != nil {
 			return r.waits(app, *waiting), nil
@@ -54,21 +55,21 @@ func (r *Reconciler) act(ctx context.Context, app *v1alpha1.App, t *target.Targe
 		app.Status.Sync = v1alpha1.OutOfSync
 		return ctrl.Result{RequeueAfter: wait}, nil
 	}
-	return r.remove(ctx, app, t, d, changes, options)
+	return r.remove(ctx, app, t, changes, options)
 }
 
 // remove prunes what the plan allows, and ends the sync.
-func (r *Reconciler) remove(ctx context.Context, app *v1alpha1.App, t *target.Target, d desired, changes apply.ChangeSet, options apply.Options) (ctrl.Result, error) {
+func (r *Reconciler) remove(ctx context.Context, app *v1alpha1.App, t *target.Target, changes apply.ChangeSet, options apply.Options) (ctrl.Result, error) {
 	removals := changes.Removals()
 	result := apply.Do(ctx, t.Conn, removals, options)
 	r.absorb(app, t, result)
 	if len(result.Failed) > 0 {
-		return r.unapplied(app, t, result.Failed), nil
+		return r.unapplied(app, t, result.Failed)
 	}
 	r.offer(app, removals)
-	waiting := first(removals, apply.Wait)
-	if waiting != nil && d.othersFirst && app.Spec.Removal == "" {
-		return r.waits(app, *waiting), nil // the revision is not applied whole, so that this comes again
+	i := slices.IndexFunc(removals, func(c apply.Change) bool { return c.Others })
+	if i >= 0 && app.Spec.Removal == "" {
+		return r.waits(app, removals[i]), nil // the revision is not applied whole, so that this comes again
 	}
 	r.tries.done(client.ObjectKeyFromObject(app))
 	app.Status.HandledSync = app.Annotations[AnnotationSync]
@@ -76,13 +77,12 @@ func (r *Reconciler) remove(ctx context.Context, app *v1alpha1.App, t *target.Ta
 		app.Status.Revision = app.Spec.Source.Revision
 		app.Status.LastSynced = &metav1.Time{Time: r.Now().Truncate(time.Second)}
 	}
-	seen, err := look(string(app.UID), app.Status.Inventory, t.Live)
+	seen, err := observe(app, t)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	app.Status.Inventory = seen.entries
 	r.report(ctx, app, t, seen)
-	if waiting != nil && app.Status.PendingRemoval == nil {
+	if first(removals, apply.Wait) != nil && app.Status.PendingRemoval == nil {
 		return ctrl.Result{RequeueAfter: handoverWait}, nil
 	}
 	return ctrl.Result{}, nil
@@ -98,7 +98,7 @@ func (r *Reconciler) offer(app *v1alpha1.App, removals []apply.Change) {
 		}
 		if rival, wanted := r.Ledger.Rival(key, app.Spec.Source.Cluster, c.Ref); wanted {
 			r.tries.done(rival)
-			r.enqueue(rival)
+			r.waker.Wake(rival)
 		}
 	}
 }
@@ -121,7 +121,7 @@ func (r *Reconciler) absorb(app *v1alpha1.App, t *target.Target, result apply.Re
 
 // prepare does what has to be done before the first write: the kinds that will be written are noted, so that after a
 // crash their objects are found, and the namespace is made if the Delivery says so.
-func (r *Reconciler) prepare(ctx context.Context, app *v1alpha1.App, t *target.Target, d desired, changes apply.ChangeSet) error {
+func (r *Reconciler) prepare(ctx context.Context, app *v1alpha1.App, t *target.Target, d origin.Desired, changes apply.ChangeSet) error {
 	var kinds []schema.GroupVersionKind
 	for _, c := range changes.Changes {
 		if !c.Wanted || !c.Sends() {
@@ -137,7 +137,7 @@ func (r *Reconciler) prepare(ctx context.Context, app *v1alpha1.App, t *target.T
 	if err := r.Targets.Remember(ctx, t, kinds); err != nil {
 		return err
 	}
-	if !d.settings.CreatesNamespace() {
+	if !d.Settings.CreatesNamespace() {
 		return nil
 	}
 	return r.ensureNamespace(ctx, app, t)
@@ -154,7 +154,7 @@ func (r *Reconciler) ensureNamespace(ctx context.Context, app *v1alpha1.App, t *
 	if err != nil {
 		return fmt.Errorf("encode namespace %s: %w", name, err)
 	}
-	_, err = t.Conn.Do(ctx, kube.Request{Verb: "create", Path: "/api/v1/namespaces", Body: body, As: as(app), Flow: app.Name})
+	_, err = t.Conn.Do(ctx, kube.Request{Verb: "create", Path: "/api/v1/namespaces", Body: body, As: origin.As(app), Flow: app.Name})
 	if err != nil && !apierrors.IsAlreadyExists(err) {
 		if apierrors.IsForbidden(err) && r.namespaceExists(ctx, t, name) {
 			err = nil
@@ -192,11 +192,9 @@ func (r *Reconciler) waveReady(app *v1alpha1.App, t *target.Target, wave int32) 
 
 // holdWave ends this Reconcile because a wave is not healthy yet. The watch of its objects goes on from here.
 func (r *Reconciler) holdWave(app *v1alpha1.App, t *target.Target, wave int32, why string) (ctrl.Result, error) {
-	seen, err := look(string(app.UID), app.Status.Inventory, t.Live)
-	if err != nil {
+	if _, err := observe(app, t); err != nil {
 		return ctrl.Result{}, err
 	}
-	app.Status.Health, app.Status.Inventory = seen.health, seen.entries
 	r.stopped(app, reasonWave, fmt.Sprintf("wave %d waits until it is healthy before the next begins: %s", wave, why))
 	app.Status.Sync = v1alpha1.OutOfSync
 	return ctrl.Result{}, nil
@@ -210,7 +208,7 @@ func (r *Reconciler) waits(app *v1alpha1.App, c apply.Change) ctrl.Result {
 }
 
 // unapplied reports what could not be written, and when it is tried again.
-func (r *Reconciler) unapplied(app *v1alpha1.App, t *target.Target, failures []apply.Failure) ctrl.Result {
+func (r *Reconciler) unapplied(app *v1alpha1.App, t *target.Target, failures []apply.Failure) (ctrl.Result, error) {
 	t.ForgetNamespace(app.Spec.Source.Namespace) // it may be what is missing
 	reason, retryable := "ApplyFailed", false
 	for _, f := range failures {
@@ -219,11 +217,11 @@ func (r *Reconciler) unapplied(app *v1alpha1.App, t *target.Target, failures []a
 			reason = "Conflict"
 		}
 	}
-	if seen, err := look(string(app.UID), app.Status.Inventory, t.Live); err == nil {
-		app.Status.Health, app.Status.Inventory = seen.health, seen.entries
+	if _, err := observe(app, t); err != nil {
+		return ctrl.Result{}, err
 	}
 	r.stopped(app, reason, describe(failures))
 	app.Status.Sync = v1alpha1.OutOfSync
 	app.Status.HandledSync = app.Annotations[AnnotationSync]
-	return r.again(app, retryable)
+	return r.again(app, retryable), nil
 }

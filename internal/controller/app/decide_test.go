@@ -164,6 +164,9 @@ func TestTries(t *testing.T) {
 	if wait := book.failed(app, 2, false, now); wait != lastRetry {
 		t.Errorf("what only a commit can mend is tried again after %s, want %s", wait, lastRetry)
 	}
+	if wait, waits := book.wait(app, now.Add(lastRetry)); waits {
+		t.Errorf("a wait that is over goes on for %s", wait)
+	}
 	book.done(app)
 	if _, waits := book.wait(app, now); waits {
 		t.Error("an App that succeeded still waits")
@@ -190,5 +193,34 @@ func TestRecentGivesWayToTheCache(t *testing.T) {
 	other.UID = "other"
 	if got := book.latest(other); got.UID != "other" {
 		t.Error("an App that was made anew is taken for the old one")
+	}
+}
+
+func TestAFailureStandsUntilTheNextTry(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	r := &Reconciler{Now: func() time.Time { return now }}
+	app := synced(func(a *v1alpha1.App) {
+		a.Status.Sync = v1alpha1.OutOfSync
+		a.Status.Why = &v1alpha1.Why{Message: "the API server refuses it"}
+	})
+	key := types.NamespacedName{Namespace: app.Namespace, Name: app.Name}
+	wait := r.tries.failed(key, app.Generation, true, now)
+
+	// Drift could not be undone: it is still there, and a watch wakes the App before the next try.
+	result := r.rest(t.Context(), app, nil, picture{drifted: []manifest.Ref{deployment("a")}, health: v1alpha1.Healthy})
+	if app.Status.Sync != v1alpha1.OutOfSync || app.Status.Why == nil {
+		t.Errorf("the App claims to be %s, because of %v", app.Status.Sync, app.Status.Why)
+	}
+	if result.RequeueAfter != wait {
+		t.Errorf("the next try is after %s, want %s", result.RequeueAfter, wait)
+	}
+
+	// Somebody else has put it right meanwhile.
+	now = now.Add(wait)
+	if result := r.rest(t.Context(), app, nil, picture{health: v1alpha1.Healthy}); result.RequeueAfter != 0 {
+		t.Errorf("an App that needs nothing is looked at again after %s", result.RequeueAfter)
+	}
+	if app.Status.Sync != v1alpha1.Synced || app.Status.Why != nil {
+		t.Errorf("the App is %s because of %v, want synced", app.Status.Sync, app.Status.Why)
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
 	"github.com/sengu-dev/sengu/internal/apply"
+	"github.com/sengu-dev/sengu/internal/controller/origin"
 	"github.com/sengu-dev/sengu/internal/controller/target"
 	"github.com/sengu-dev/sengu/internal/kube"
 	"github.com/sengu-dev/sengu/internal/manifest"
@@ -43,7 +44,7 @@ func (r *Reconciler) witness(ctx context.Context, app *v1alpha1.App, t *target.T
 
 // restored tells people which fields were put back, and who had changed them.
 func (r *Reconciler) restored(ctx context.Context, app *v1alpha1.App, t *target.Target, drifted []*unstructured.Unstructured) {
-	manager := ownerOf(app).Manager()
+	manager := origin.OwnerOf(app).Manager()
 	for _, before := range drifted {
 		ref := manifest.RefOf(before)
 		after, err := r.get(ctx, t, before.GroupVersionKind(), ref)
@@ -70,7 +71,7 @@ func (r *Reconciler) restored(ctx context.Context, app *v1alpha1.App, t *target.
 // contested takes out of changes the objects of which somebody else changes a field again and again: they are put back
 // less and less often, so that two controllers do not write against each other without end. It returns the sentence
 // about the one that waits longest, and how long it does.
-func (r *Reconciler) contested(ctx context.Context, app *v1alpha1.App, t *target.Target, d desired, changes apply.ChangeSet) (string, time.Duration) {
+func (r *Reconciler) contested(ctx context.Context, app *v1alpha1.App, t *target.Target, d origin.Desired, changes apply.ChangeSet) (string, time.Duration) {
 	sentence, longest := "", time.Duration(0)
 	for i := range changes.Changes {
 		c := &changes.Changes[i]
@@ -138,16 +139,16 @@ func (r *Reconciler) drift(ctx context.Context, app *v1alpha1.App, t *target.Tar
 }
 
 // redesire renders again what the App should be: from the cache, as its inputs are unchanged.
-func (r *Reconciler) redesire(ctx context.Context, app *v1alpha1.App, t *target.Target) (desired, error) {
+func (r *Reconciler) redesire(ctx context.Context, app *v1alpha1.App, t *target.Target) (origin.Desired, error) {
 	fleet, err := r.fleetOf(ctx, app)
 	if err != nil {
-		return desired{}, err
+		return origin.Desired{}, err
 	}
 	return r.desire(ctx, app, fleet, t)
 }
 
 // explainDrift names the fields in which one object differs from what a dry run would make of it.
-func (r *Reconciler) explainDrift(ctx context.Context, app *v1alpha1.App, t *target.Target, d desired, ref manifest.Ref) v1alpha1.Drift {
+func (r *Reconciler) explainDrift(ctx context.Context, app *v1alpha1.App, t *target.Target, d origin.Desired, ref manifest.Ref) v1alpha1.Drift {
 	fields, err := r.driftOf(ctx, app, t, d, ref)
 	if err != nil {
 		r.Log.Debug("drifted object not compared", "object", ref.String(), "error", err)
@@ -156,8 +157,8 @@ func (r *Reconciler) explainDrift(ctx context.Context, app *v1alpha1.App, t *tar
 }
 
 // driftOf compares one object with what a dry run would make of it.
-func (r *Reconciler) driftOf(ctx context.Context, app *v1alpha1.App, t *target.Target, d desired, ref manifest.Ref) ([]manifest.FieldDrift, error) {
-	item, wanted := d.set.ByRef(ref)
+func (r *Reconciler) driftOf(ctx context.Context, app *v1alpha1.App, t *target.Target, d origin.Desired, ref manifest.Ref) ([]manifest.FieldDrift, error) {
+	item, wanted := d.Set.ByRef(ref)
 	if !wanted {
 		return nil, nil
 	}
@@ -165,11 +166,11 @@ func (r *Reconciler) driftOf(ctx context.Context, app *v1alpha1.App, t *target.T
 	if err != nil {
 		return nil, err
 	}
-	would, err := apply.DryRun(ctx, t.Conn, item, d.ignored[ref], apply.Options{Owner: ownerOf(app), Key: r.Key, As: as(app)})
+	would, err := apply.DryRun(ctx, t.Conn, item, d.Ignored[ref], apply.Options{Owner: origin.OwnerOf(app), Key: r.Key, As: origin.As(app)})
 	if err != nil {
 		return nil, err
 	}
-	return manifest.DriftOf(live, would, ownerOf(app).Manager()), nil
+	return manifest.DriftOf(live, would, origin.OwnerOf(app).Manager()), nil
 }
 
 func sameObjects(shown []v1alpha1.Drift, drifted []manifest.Ref) bool {

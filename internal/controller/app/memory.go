@@ -1,7 +1,6 @@
 package app
 
 import (
-	"strconv"
 	"sync"
 	"time"
 
@@ -9,6 +8,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
+	"github.com/sengu-dev/sengu/internal/manifest"
 )
 
 // recent holds Apps as the API server answered a write, until the cache shows the same or something newer. Without it
@@ -36,7 +36,7 @@ func (m *recent) latest(cached *v1alpha1.App) *v1alpha1.App {
 	if kept == nil {
 		return cached
 	}
-	if kept.UID != cached.UID || !newer(kept.ResourceVersion, cached.ResourceVersion) {
+	if kept.UID != cached.UID || !manifest.Newer(kept.ResourceVersion, cached.ResourceVersion) {
 		delete(m.apps, key)
 		return cached
 	}
@@ -47,13 +47,6 @@ func (m *recent) forget(app types.NamespacedName) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.apps, app)
-}
-
-// newer compares resource versions of one object, which grow as numbers do. What is not a number is not newer.
-func newer(a, b string) bool {
-	x, errA := strconv.ParseUint(a, 10, 64)
-	y, errB := strconv.ParseUint(b, 10, 64)
-	return errA == nil && errB == nil && x > y
 }
 
 const (
@@ -104,15 +97,15 @@ func (t *tries) failed(app types.NamespacedName, generation int64, retryable boo
 	return wait
 }
 
-// wait returns how long app still waits for its next try, if its last one failed.
+// wait returns how long app still waits for its next try, if its last one failed and it does.
 func (t *tries) wait(app types.NamespacedName, now time.Time) (time.Duration, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	last, failed := t.apps[app]
-	if !failed {
+	if !failed || !now.Before(last.next) {
 		return 0, false
 	}
-	return max(last.next.Sub(now), time.Millisecond), true
+	return last.next.Sub(now), true
 }
 
 func (t *tries) done(app types.NamespacedName) {

@@ -75,7 +75,7 @@ func (r *Reconciler) step(ctx context.Context, app *v1alpha1.App, t *target.Targ
 	if err := r.recallRules(ctx, app, t); err != nil {
 		r.Log.Warn("health rules not read: health is judged without them", "app", app.Name, "error", err)
 	}
-	seen, err := look(string(app.UID), app.Status.Inventory, t.Live)
+	seen, err := observe(app, t)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
@@ -85,7 +85,18 @@ func (r *Reconciler) step(ctx context.Context, app *v1alpha1.App, t *target.Targ
 		r.claimInventory(app)
 		return r.rest(ctx, app, t, seen), nil
 	}
+	r.Log.Debug("sync begins", "app", app.Name, "reason", work.Reason)
 	return r.sync(ctx, app, t, work)
+}
+
+// observe looks at the objects of app, and notes their health in its status.
+func observe(app *v1alpha1.App, t *target.Target) (picture, error) {
+	seen, err := look(string(app.UID), app.Status.Inventory, t.Live)
+	if err != nil {
+		return picture{}, err
+	}
+	app.Status.Health, app.Status.Inventory = seen.health, seen.entries
+	return seen, nil
 }
 
 // watchWait is how long an App waits for the first complete list of the kinds that it holds.
@@ -108,11 +119,12 @@ func (r *Reconciler) watched(app *v1alpha1.App, t *target.Target) (string, bool)
 
 // rest reports an App that needs no write.
 func (r *Reconciler) rest(ctx context.Context, app *v1alpha1.App, t *target.Target, seen picture) ctrl.Result {
-	app.Status.Inventory = seen.entries
-	r.report(ctx, app, t, seen)
 	if wait, waits := r.tries.wait(client.ObjectKeyFromObject(app), r.Now()); waits {
+		// The last try failed, and has said why: that stands until the next.
 		return ctrl.Result{RequeueAfter: wait}
 	}
+	r.tries.done(client.ObjectKeyFromObject(app)) // what the last try failed at is not needed any more
+	r.report(ctx, app, t, seen)
 	return ctrl.Result{}
 }
 

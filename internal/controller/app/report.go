@@ -27,7 +27,6 @@ const (
 // report says how an App is whose plan, as far as it goes now, has been carried out.
 func (r *Reconciler) report(ctx context.Context, app *v1alpha1.App, t *target.Target, seen picture) {
 	st := &app.Status
-	st.Health = seen.health
 	st.Drift = r.drift(ctx, app, t, seen)
 	switch {
 	case app.Spec.Removal != "":

@@ -11,10 +11,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
+	"github.com/sengu-dev/sengu/internal/controller/origin"
 	"github.com/sengu-dev/sengu/internal/controller/target"
 	"github.com/sengu-dev/sengu/internal/health"
 	"github.com/sengu-dev/sengu/internal/manifest"
-	"github.com/sengu-dev/sengu/internal/render"
 )
 
 // rulebook holds the health rules of the Apps that have some.
@@ -101,7 +101,7 @@ func (r *Reconciler) recallRules(ctx context.Context, app *v1alpha1.App, t *targ
 	if err != nil {
 		return err
 	}
-	settings, err := readDelivery(render.NewRecorder(tree), app, fleet)
+	settings, err := origin.Settings(origin.Order{App: app, Fleet: fleet, Source: tree})
 	if err != nil {
 		return err
 	}

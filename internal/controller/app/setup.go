@@ -8,23 +8,20 @@ package app
 import (
 	"context"
 	"log/slog"
-	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
-	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
-	"sigs.k8s.io/controller-runtime/pkg/reconcile"
-	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
 	"github.com/sengu-dev/sengu/internal/controller/handover"
 	"github.com/sengu-dev/sengu/internal/controller/target"
+	"github.com/sengu-dev/sengu/internal/controller/wake"
 	"github.com/sengu-dev/sengu/internal/drift"
 	"github.com/sengu-dev/sengu/internal/gitrepo"
 	"github.com/sengu-dev/sengu/internal/manifest"
@@ -57,11 +54,9 @@ type Reconciler struct {
 	rules  rulebook
 	recent recent
 	tries  tries
+	waker  wake.Waker
 	// reverts remembers which fields were put back how often.
 	reverts drift.Reverts
-
-	mu    sync.Mutex
-	queue workqueue.TypedRateLimitingInterface[reconcile.Request]
 }
 
 // Setup registers r with mgr. Call it before anything puts a Target into the registry.
@@ -71,32 +66,15 @@ func (r *Reconciler) Setup(mgr ctrl.Manager) error {
 		Named("app").
 		For(&v1alpha1.App{}, builder.WithPredicates(predicate.Or(
 			predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{}))).
-		WatchesRawSource(source.TypedFunc[reconcile.Request](r.start)).
+		WatchesRawSource(r.waker.Source()).
 		WithOptions(controller.Options{MaxConcurrentReconciles: r.Workers}).
 		Complete(r)
-}
-
-// start keeps the queue, so that a watch of a target cluster can add to it.
-func (r *Reconciler) start(_ context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.queue = queue
-	return nil
 }
 
 // Changed queues the App whose objects changed in a cluster.
 func (r *Reconciler) Changed(owner manifest.Owner) {
 	if owner.Namespace == r.Namespace {
-		r.enqueue(types.NamespacedName{Namespace: owner.Namespace, Name: owner.Name})
-	}
-}
-
-func (r *Reconciler) enqueue(app types.NamespacedName) {
-	r.mu.Lock()
-	queue := r.queue
-	r.mu.Unlock()
-	if queue != nil {
-		queue.Add(reconcile.Request{NamespacedName: app})
+		r.waker.Wake(types.NamespacedName{Namespace: owner.Namespace, Name: owner.Name})
 	}
 }
 
@@ -110,7 +88,7 @@ func (r *Reconciler) clusterChanged(cluster types.NamespacedName) {
 	}
 	for i := range apps.Items {
 		if app := &apps.Items[i]; app.Spec.Source.Cluster == cluster.Name {
-			r.enqueue(client.ObjectKeyFromObject(app))
+			r.waker.Wake(client.ObjectKeyFromObject(app))
 		}
 	}
 }

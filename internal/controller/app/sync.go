@@ -14,9 +14,9 @@ import (
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
 	"github.com/sengu-dev/sengu/internal/apply"
+	"github.com/sengu-dev/sengu/internal/controller/origin"
 	"github.com/sengu-dev/sengu/internal/controller/target"
 	"github.com/sengu-dev/sengu/internal/delivery"
-	"github.com/sengu-dev/sengu/internal/kube"
 	"github.com/sengu-dev/sengu/internal/manifest"
 	"github.com/sengu-dev/sengu/internal/render"
 )
@@ -34,8 +34,8 @@ func (r *Reconciler) sync(ctx context.Context, app *v1alpha1.App, t *target.Targ
 	}
 	d, err := r.desire(ctx, app, fleet, t)
 	app.Status.ObservedGeneration = app.Generation
-	if d.inputs != nil {
-		app.Status.Inputs, app.Status.InputsDigest = d.inputs.Paths(), d.inputs.Digest()
+	if d.Inputs != nil {
+		app.Status.Inputs, app.Status.InputsDigest = d.Inputs.Paths(), d.Inputs.Digest()
 		app.Status.Renderer = r.Renders
 	}
 	if err != nil {
@@ -43,8 +43,8 @@ func (r *Reconciler) sync(ctx context.Context, app *v1alpha1.App, t *target.Targ
 		return r.unrendered(app, t, err)
 	}
 	r.rendered(app, d)
-	r.claim(app, d.set)
-	changes, err := apply.Plan(r.input(ctx, app, &d, t, w))
+	r.claim(app, d.Set)
+	changes, err := apply.Plan(r.input(ctx, app, d, t, w))
 	if err != nil {
 		return ctrl.Result{}, err
 	}
@@ -64,27 +64,27 @@ func (r *Reconciler) unrendered(app *v1alpha1.App, t *target.Target, err error) 
 		retryable = failure.Temporary
 	}
 	r.condition(app, v1alpha1.ConditionRendered, metav1.ConditionFalse, "RenderFailed", err.Error())
-	if seen, lookErr := look(string(app.UID), app.Status.Inventory, t.Live); lookErr == nil {
-		app.Status.Health, app.Status.Inventory = seen.health, seen.entries
+	if _, err := observe(app, t); err != nil {
+		return ctrl.Result{}, err
 	}
 	r.stopped(app, "RenderFailed", err.Error())
 	return r.again(app, retryable), nil
 }
 
 // rendered reports a render that succeeded, with what people should know about it.
-func (r *Reconciler) rendered(app *v1alpha1.App, d desired) {
+func (r *Reconciler) rendered(app *v1alpha1.App, d origin.Desired) {
 	if app.Spec.Removal != "" {
 		return
 	}
 	r.condition(app, v1alpha1.ConditionRendered, metav1.ConditionTrue, "Rendered", "the files were turned into objects")
-	if len(d.degraded) > 0 {
+	if len(d.Degraded) > 0 {
 		r.condition(app, v1alpha1.ConditionSandboxed, metav1.ConditionFalse, "LayerMissing",
-			"the kernel lacks a layer of the render sandbox: "+strings.Join(d.degraded, ", "))
+			"the kernel lacks a layer of the render sandbox: "+strings.Join(d.Degraded, ", "))
 	} else {
 		meta.RemoveStatusCondition(&app.Status.Conditions, v1alpha1.ConditionSandboxed)
 	}
-	if len(d.warnings) > 0 {
-		r.condition(app, v1alpha1.ConditionHooksSkipped, metav1.ConditionTrue, "Skipped", strings.Join(d.warnings, "; "))
+	if len(d.Warnings) > 0 {
+		r.condition(app, v1alpha1.ConditionHooksSkipped, metav1.ConditionTrue, "Skipped", strings.Join(d.Warnings, "; "))
 	} else {
 		meta.RemoveStatusCondition(&app.Status.Conditions, v1alpha1.ConditionHooksSkipped)
 	}
@@ -120,28 +120,23 @@ func fleetKey(app *v1alpha1.App) types.NamespacedName {
 	return types.NamespacedName{Namespace: app.Namespace, Name: app.Spec.Fleet}
 }
 
-// input gathers what a plan is made from. The plan notes in d whether it had to leave something to other Apps.
-func (r *Reconciler) input(ctx context.Context, app *v1alpha1.App, d *desired, t *target.Target, w work) apply.Input {
+// input gathers what a plan is made from.
+func (r *Reconciler) input(ctx context.Context, app *v1alpha1.App, d origin.Desired, t *target.Target, w work) apply.Input {
 	key, cluster := client.ObjectKeyFromObject(app), app.Spec.Source.Cluster
 	return apply.Input{
-		Owner: ownerOf(app), Set: d.set, Inventory: app.Status.Inventory, Ignored: d.ignored, Key: r.Key,
+		Owner: origin.OwnerOf(app), Set: d.Set, Inventory: app.Status.Inventory, Ignored: d.Ignored, Key: r.Key,
 		Live: t.Live.Live, Synced: t.Live.Synced, OwnedLive: t.Live.OwnedBy(string(app.UID)),
-		Prune:     prune(d.settings),
+		Prune:     prune(d.Settings),
 		Confirmed: app.Annotations[manifest.AnnotationConfirm], Removal: app.Spec.Removal, Resend: w.Resend,
 		Claims: apply.Claims{
 			Rival: func(ref manifest.Ref) (string, bool) {
 				rival, ok := r.Ledger.Rival(key, cluster, ref)
-				d.othersFirst = d.othersFirst || ok
 				return rival.Name, ok
 			},
 			Decided: func(owner manifest.Owner, ref manifest.Ref) (wants, decided bool) {
 				return r.decided(ctx, owner, cluster, ref)
 			},
-			Undecided: func() (string, bool) {
-				other, waits := r.Ledger.Undecided(fleetKey(app), cluster)
-				d.othersFirst = d.othersFirst || waits
-				return other, waits
-			},
+			Undecided: func() (string, bool) { return r.Ledger.Undecided(fleetKey(app), cluster) },
 		},
 	}
 }
@@ -170,19 +165,6 @@ func prune(settings delivery.Settings) apply.Prune {
 		return apply.PruneConfirm
 	default:
 		return apply.PruneNormal
-	}
-}
-
-// as returns whom the App deploys as: a service account of its target namespace if its Fleet names one, of the App's own
-// namespace if it was written by hand.
-func as(app *v1alpha1.App) kube.As {
-	switch {
-	case app.Spec.ServiceAccountName == "":
-		return kube.As{}
-	case app.Spec.Service == "":
-		return kube.As{Namespace: app.Namespace, Name: app.Spec.ServiceAccountName}
-	default:
-		return kube.As{Namespace: app.Spec.Source.Namespace, Name: app.Spec.ServiceAccountName}
 	}
 }
 

@@ -25,10 +25,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
-	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
 	"github.com/sengu-dev/sengu/internal/controller/handover"
+	"github.com/sengu-dev/sengu/internal/controller/wake"
 	"github.com/sengu-dev/sengu/internal/gitrepo"
 	"github.com/sengu-dev/sengu/internal/layout"
 )
@@ -47,6 +47,8 @@ type Reconciler struct {
 	Log    *slog.Logger
 	// Now is the clock.
 	Now func() time.Time
+
+	waker wake.Waker
 
 	mu     sync.Mutex
 	states map[types.NamespacedName]*state
@@ -90,17 +92,9 @@ func (r *Reconciler) Setup(mgr ctrl.Manager) error {
 		For(&v1alpha1.Fleet{}, builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{}))).
 		WatchesMetadata(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.fleetsOfSecret)).
 		Watches(&v1alpha1.App{}, r.appEvents()).
-		WatchesRawSource(source.TypedFunc[reconcile.Request](r.start)).
+		WatchesRawSource(r.waker.Source()).
 		WithOptions(controller.Options{MaxConcurrentReconciles: 8}).
 		Complete(r)
-}
-
-// start keeps the queue, so that a webhook can add to it.
-func (r *Reconciler) start(_ context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.queue = queue
-	return nil
 }
 
 // Pushed tells the Reconciler that a commit has arrived for a repository. Every Fleet that reads it fetches at once.
@@ -115,7 +109,7 @@ func (r *Reconciler) Pushed(ctx context.Context, url string) error {
 		}
 		key := client.ObjectKeyFromObject(&fleets.Items[i])
 		r.state(key).pushed.Store(true)
-		r.enqueue(key)
+		r.waker.Wake(key)
 	}
 	return nil
 }
@@ -133,15 +127,6 @@ func (r *Reconciler) Ready(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-func (r *Reconciler) enqueue(key types.NamespacedName) {
-	r.mu.Lock()
-	queue := r.queue
-	r.mu.Unlock()
-	if queue != nil {
-		queue.Add(reconcile.Request{NamespacedName: key})
-	}
 }
 
 func (r *Reconciler) state(key types.NamespacedName) *state {
@@ -173,7 +158,7 @@ func (r *Reconciler) appEvents() handler.EventHandler {
 		st := r.state(key)
 		st.roster.put(memberOf(app))
 		if st.removing.Load() {
-			r.enqueue(key)
+			r.waker.Wake(key)
 		}
 	}
 	type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
@@ -187,7 +172,7 @@ func (r *Reconciler) appEvents() handler.EventHandler {
 			}
 			key := types.NamespacedName{Namespace: app.Namespace, Name: app.Spec.Fleet}
 			r.state(key).roster.remove(app.Name, app.UID)
-			r.enqueue(key)
+			r.waker.Wake(key)
 		},
 	}
 }

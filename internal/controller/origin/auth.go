@@ -1,6 +1,8 @@
-// Package origin gives controllers access to the repository of a Fleet.
+// Package origin says what an App should be, from the repository of its Fleet.
 //
-// It is responsible for finding the credentials that a remote asks for. It refuses to keep them.
+// It is responsible for the credentials that a remote asks for, for what a Delivery says about one environment, and for
+// turning a revision into the objects that a cluster should hold. It refuses to keep credentials, and to compare with
+// what runs.
 package origin
 
 import (

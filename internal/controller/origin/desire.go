@@ -1,0 +1,156 @@
+package origin
+
+import (
+	"cmp"
+	"context"
+	"path"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/sengu-dev/sengu/api/v1alpha1"
+	"github.com/sengu-dev/sengu/internal/delivery"
+	"github.com/sengu-dev/sengu/internal/kube"
+	"github.com/sengu-dev/sengu/internal/layout"
+	"github.com/sengu-dev/sengu/internal/manifest"
+	"github.com/sengu-dev/sengu/internal/render"
+)
+
+// Desired is what an App should be, and what that was made of.
+type Desired struct {
+	// Set is what its cluster should hold.
+	Set manifest.Set
+	// Ignored lists the fields of objects that are left to others.
+	Ignored map[manifest.Ref][]manifest.FieldPath
+	// Settings are what the service's Delivery says for the environment. They are set once they were read, also if what
+	// follows fails.
+	Settings delivery.Settings
+	// Inputs are what the render read; nil if it failed.
+	Inputs render.ReadSet
+	// Warnings are sentences for people, among them one for each hook that is not run.
+	Warnings []string
+	// Degraded names the layers of the render sandbox that are missing.
+	Degraded []string
+}
+
+// Maker makes what Apps should be. Whoever delivers and whoever only compares ask the same one, so that they agree.
+type Maker struct {
+	Renderer *render.Renderer
+	// Secrets reads the credentials of remote inputs.
+	Secrets client.Reader
+}
+
+// Order says what to make.
+type Order struct {
+	App   *v1alpha1.App
+	Fleet *v1alpha1.Fleet
+	// Source holds the files of the App's revision.
+	Source render.Source
+	// Conn leads to the cluster that the App runs in, and Capabilities are that cluster's.
+	Conn         *kube.Conn
+	Capabilities render.Capabilities
+}
+
+// OwnerOf returns an App as the owner of its objects.
+func OwnerOf(app *v1alpha1.App) manifest.Owner {
+	return manifest.Owner{Namespace: app.Namespace, Name: app.Name, UID: string(app.UID)}
+}
+
+// As returns whom an App deploys as: a service account of its target namespace if its Fleet names one, of the App's own
+// namespace if it was written by hand.
+func As(app *v1alpha1.App) kube.As {
+	switch {
+	case app.Spec.ServiceAccountName == "":
+		return kube.As{}
+	case app.Spec.Service == "":
+		return kube.As{Namespace: app.Namespace, Name: app.Spec.ServiceAccountName}
+	default:
+		return kube.As{Namespace: app.Spec.Source.Namespace, Name: app.Spec.ServiceAccountName}
+	}
+}
+
+// Make renders what an App should be.
+func (m Maker) Make(ctx context.Context, o Order) (Desired, error) {
+	settings, err := Settings(o)
+	if err != nil {
+		return Desired{}, err
+	}
+	d := Desired{Settings: settings}
+	remotes, err := Remotes(ctx, m.Secrets, o.Fleet)
+	if err != nil {
+		return d, err
+	}
+	result, err := m.Renderer.Render(ctx, request(o, settings, remotes))
+	if err != nil {
+		return d, err
+	}
+	d.Inputs, d.Degraded, d.Warnings = result.ReadSet, result.Degraded, result.Warnings
+	for _, hook := range result.Hooks {
+		if hook.Phase != render.PhaseNone { // the others are among the warnings
+			d.Warnings = append(d.Warnings, hook.NotRun())
+		}
+	}
+	if settings.Source.SkipsCRDs() {
+		result.Objects = slices.DeleteFunc(result.Objects, func(object manifest.Object) bool { return object.Ref().GroupKind() == definition })
+	}
+	return d, d.complete(ctx, o, result.Objects)
+}
+
+// definition is the kind of what a Delivery may leave out of a chart.
+var definition = schema.GroupKind{Group: "apiextensions.k8s.io", Kind: "CustomResourceDefinition"}
+
+// complete makes a Set of what was rendered, by what the cluster knows of its kinds.
+func (d *Desired) complete(ctx context.Context, o Order, objects []manifest.Object) error {
+	kinds := make([]schema.GroupKind, 0, len(objects))
+	for _, object := range objects {
+		kinds = append(kinds, object.GroupVersionKind().GroupKind())
+	}
+	scopes, err := o.Conn.Scopes(ctx, kinds...)
+	if err != nil {
+		return err
+	}
+	if d.Set, err = manifest.NewSet(objects, o.App.Spec.Source.Namespace, OwnerOf(o.App), scopes); err != nil {
+		return err
+	}
+	d.Ignored = manifest.Ignored(d.Set, d.Settings.Ignore)
+	return nil
+}
+
+// Settings reads the Delivery files that concern an App. It needs nothing of a cluster.
+func Settings(o Order) (delivery.Settings, error) {
+	at := o.App.Spec.Source.Path
+	service, environment := at, at
+	if o.App.Spec.Service != "" {
+		service, environment = layout.Folders(o.Fleet.Spec.Layout, at)
+	}
+	d, err := delivery.Read(o.Source, service, environment, o.App.Spec.Environment)
+	if err != nil {
+		return delivery.Settings{}, err
+	}
+	known := make([]string, 0, len(o.Fleet.Spec.Environments))
+	for _, env := range o.Fleet.Spec.Environments {
+		known = append(known, env.Name)
+	}
+	if err := d.CheckEnvironments(path.Join(service, delivery.FileName), known); err != nil {
+		return delivery.Settings{}, err
+	}
+	return d.Settings, nil
+}
+
+// request says what to render.
+func request(o Order, settings delivery.Settings, remotes render.RemotePolicy) render.Request {
+	source := o.App.Spec.Source
+	req := render.Request{
+		Source: o.Source, Path: source.Path, Namespace: source.Namespace, Release: cmp.Or(settings.Source.ReleaseName, o.App.Spec.Service),
+		ValuesFiles: settings.Source.ValuesFiles, Values: settings.Source.Values,
+		Capabilities: o.Capabilities, AllowNondeterministic: settings.Source.Nondeterministic(), Remote: remotes,
+	}
+	switch chart := settings.Source.Chart; {
+	case chart != nil && chart.Path != "":
+		req.Path = chart.Path
+	case chart != nil:
+		req.Chart = &render.ChartRef{Repository: chart.Repository, Name: chart.Name, Version: chart.Version, Digest: chart.Digest}
+	}
+	return req
+}
