@@ -66,15 +66,7 @@ with those of the Cluster.`,
 }
 
 func (p *program) adopt(ctx context.Context, word string, o adoptOptions) error {
-	pl, err := p.plane()
-	if err != nil {
-		return err
-	}
-	snap, err := pl.snapshot(ctx)
-	if err != nil {
-		return err
-	}
-	app, err := snap.find(word, o.scope)
+	pl, snap, app, err := p.find(ctx, word, o.scope)
 	if err != nil {
 		return err
 	}
@@ -87,13 +79,13 @@ func (p *program) adopt(ctx context.Context, word string, o adoptOptions) error 
 	if err != nil {
 		return err
 	}
-	p.notef("rendering revision %s\n", short(s.source.Revision))
+	p.notef("rendering revision %s\n", short(s.spec.Source.Revision))
 	want, at, err := shop.wantRevision(ctx, s)
 	if err != nil {
 		return fmt.Errorf("%s: %w", s.title(), err)
 	}
 	take := func(dry bool) []apply.Adoption {
-		return apply.Adopt(ctx, at.conn, want.set.Items(), want.ignored, dry, s.options())
+		return apply.Adopt(ctx, at.conn, want.Set.Items(), want.Ignored, dry, s.options())
 	}
 	foreseen := take(true)
 	p.printf("%s", adoptionText(s, foreseen, p.painter(p.out)))
@@ -125,31 +117,31 @@ func (p *program) adopt(ctx context.Context, word string, o adoptOptions) error 
 }
 
 // wantRevision renders s at the revision that it should run, which it fetches as Sengu does.
-func (w *workshop) wantRevision(ctx context.Context, s subject) (wanted, *site, error) {
+func (w *workshop) wantRevision(ctx context.Context, s subject) (origin.Desired, *site, error) {
 	dir, err := os.MkdirTemp("", "sengu-adopt-")
 	if err != nil {
-		return wanted{}, nil, fmt.Errorf("make a folder for the repository: %w", err)
+		return origin.Desired{}, nil, fmt.Errorf("make a folder for the repository: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	store, err := gitrepo.Open(filepath.Join(dir, "repositories"), gitrepo.Options{})
 	if err != nil {
-		return wanted{}, nil, err
+		return origin.Desired{}, nil, err
 	}
 	defer func() { _ = store.Close() }()
 	repository, err := store.Repository(s.fleet.Spec.Git.URL)
 	if err != nil {
-		return wanted{}, nil, err
+		return origin.Desired{}, nil, err
 	}
 	auth, err := origin.Auth(ctx, w.pl, s.fleet)
 	if err != nil {
-		return wanted{}, nil, err
+		return origin.Desired{}, nil, err
 	}
-	if err := repository.FetchRevision(ctx, s.source.Revision, auth); err != nil {
-		return wanted{}, nil, fmt.Errorf("fetch revision %s: %w", short(s.source.Revision), err)
+	if err := repository.FetchRevision(ctx, s.spec.Source.Revision, auth); err != nil {
+		return origin.Desired{}, nil, fmt.Errorf("fetch revision %s: %w", short(s.spec.Source.Revision), err)
 	}
-	tree, err := repository.Tree(ctx, s.source.Revision)
+	tree, err := repository.Tree(ctx, s.spec.Source.Revision)
 	if err != nil {
-		return wanted{}, nil, err
+		return origin.Desired{}, nil, err
 	}
 	return w.want(ctx, tree, s)
 }
@@ -173,7 +165,7 @@ func failures(all []apply.Adoption) error {
 // adoptionText shows what adopting would do.
 func adoptionText(s subject, all []apply.Adoption, c painter) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s  %s\n", c.paint(bold, s.title()), c.paint(dim, "cluster "+s.source.Cluster+", namespace "+s.source.Namespace))
+	fmt.Fprintf(&b, "%s  %s\n", c.paint(bold, s.title()), c.paint(dim, "cluster "+s.spec.Source.Cluster+", namespace "+s.spec.Source.Namespace))
 	var advice []string
 	for _, a := range all {
 		switch {

@@ -12,6 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/sengu-dev/sengu/internal/apply"
+	"github.com/sengu-dev/sengu/internal/controller/origin"
+	"github.com/sengu-dev/sengu/internal/delivery"
 	"github.com/sengu-dev/sengu/internal/kube"
 	"github.com/sengu-dev/sengu/internal/manifest"
 )
@@ -48,7 +50,7 @@ type outcome struct {
 func (c *comparison) compare(ctx context.Context, s subject) outcome {
 	out := outcome{subject: s}
 	if s.gone {
-		out.alterations, out.err = c.shop.removal(ctx, s, wanted{})
+		out.alterations, out.err = c.shop.removal(ctx, s, origin.Desired{})
 		return out
 	}
 	want, at, err := c.shop.want(ctx, c.tree, s)
@@ -56,15 +58,15 @@ func (c *comparison) compare(ctx context.Context, s subject) outcome {
 		out.err = err
 		return out
 	}
-	out.warnings = want.warnings
-	items := want.set.Items()
+	out.warnings = want.Warnings
+	items := want.Set.Items()
 	results := make([]alteration, len(items))
 	errs := make([]error, len(items))
 	var group errgroup.Group
 	group.SetLimit(parallel)
 	for i, item := range items {
 		group.Go(func() error {
-			results[i], errs[i] = at.alter(ctx, s, item, want.ignored[item.Ref])
+			results[i], errs[i] = at.alter(ctx, s, item, want.Ignored[item.Ref])
 			return nil
 		})
 	}
@@ -115,7 +117,7 @@ func unborn(err error) bool {
 // foreign says to whom an object belongs that is not the App's.
 func foreign(live *unstructured.Unstructured, s subject) string {
 	owner, owned := manifest.OwnerOf(live)
-	us := s.owner()
+	us := origin.OwnerOf(s.object())
 	switch {
 	case owned && owner.Namespace == us.Namespace && owner.Name == us.Name:
 		return ""
@@ -165,12 +167,12 @@ func (at *site) live(ctx context.Context, ref manifest.Ref, version string) (*un
 }
 
 // removal lists what the App of s has applied that is not wanted.
-func (w *workshop) removal(ctx context.Context, s subject, want wanted) ([]alteration, error) {
+func (w *workshop) removal(ctx context.Context, s subject, want origin.Desired) ([]alteration, error) {
 	if s.app == nil {
 		return nil, nil
 	}
 	var all []alteration
-	name := s.source.Cluster
+	name := s.spec.Source.Cluster
 	if s.app.Status.Cluster != "" {
 		name = s.app.Status.Cluster
 	}
@@ -179,7 +181,7 @@ func (w *workshop) removal(ctx context.Context, s subject, want wanted) ([]alter
 		if err != nil {
 			return all, fmt.Errorf("read the inventory: %w", err)
 		}
-		if _, stays := want.set.ByRef(ref); stays && name == s.source.Cluster {
+		if _, stays := want.Set.ByRef(ref); stays && name == s.spec.Source.Cluster {
 			continue
 		}
 		at, err := w.site(ctx, name)
@@ -194,7 +196,7 @@ func (w *workshop) removal(ctx context.Context, s subject, want wanted) ([]alter
 			continue
 		}
 		a := alteration{ref: ref, action: deleted, lines: manifest.Diff(unmarked(live, s), nil)}
-		if want.keeps || manifest.NeverPruned(live) {
+		if want.Settings.PruneMode() == delivery.PruneNever || manifest.NeverPruned(live) {
 			a.action, a.remark, a.lines = kept, "is never pruned, and would be left as it is", nil
 		}
 		all = append(all, a)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
 	"github.com/sengu-dev/sengu/internal/gitrepo"
+	"github.com/sengu-dev/sengu/internal/layout"
 	"github.com/sengu-dev/sengu/internal/render"
 )
 
@@ -224,8 +225,8 @@ func (c *comparison) subjects(ctx context.Context, fleets []*v1alpha1.Fleet) ([]
 			return nil, err
 		}
 		for _, s := range found {
-			known[s.service] = true
-			words = append(words, s.service)
+			known[s.spec.Service] = true
+			words = append(words, s.spec.Service)
 		}
 		all = append(all, found...)
 	}
@@ -247,25 +248,33 @@ func (c *comparison) subjects(ctx context.Context, fleets []*v1alpha1.Fleet) ([]
 // meant says whether the arguments mean s.
 func (c *comparison) meant(s subject) bool {
 	within := c.repository.within
-	return (len(c.services) == 0 || slices.Contains(c.services, s.service)) &&
-		(len(c.options.envs) == 0 || slices.Contains(c.options.envs, s.env)) &&
-		(within == "." || s.source.Path == within || strings.HasPrefix(s.source.Path, within+"/"))
+	return (len(c.services) == 0 || slices.Contains(c.services, s.spec.Service)) &&
+		(len(c.options.envs) == 0 || slices.Contains(c.options.envs, s.spec.Environment)) &&
+		(within == "." || s.spec.Source.Path == within || strings.HasPrefix(s.spec.Source.Path, within+"/"))
 }
 
 func (c *comparison) subjectsOf(fleet *v1alpha1.Fleet) ([]subject, error) {
-	found, err := places(c.tree, fleet)
+	parsed, err := layout.Parse(fleet.Spec.Layout)
 	if err != nil {
 		return nil, err
 	}
-	if len(found) == 0 {
-		return nil, errors.New("nothing here matches the layout " + fleet.Spec.Layout + " of fleet " + fleet.Name)
+	places, err := parsed.List(c.tree)
+	if err != nil {
+		return nil, err
 	}
 	var all []subject
 	seen := map[string]bool{}
-	for _, p := range found {
-		s := c.shop.subjectAt(fleet, p)
+	for _, at := range places {
+		env, ok := layout.Environment(fleet, at.Environment)
+		if !ok {
+			continue
+		}
+		s := c.shop.subjectAt(fleet, env, at)
 		seen[s.title()] = true
 		all = append(all, s)
+	}
+	if len(all) == 0 {
+		return nil, errors.New("nothing here matches the layout " + fleet.Spec.Layout + " of fleet " + fleet.Name)
 	}
 	for _, app := range sorted(c.shop.snap, filter{fleet: fleet.Name}) {
 		if app.Spec.Service == "" || seen[title(app)] {
@@ -280,10 +289,10 @@ func (c *comparison) subjectsOf(fleet *v1alpha1.Fleet) ([]subject, error) {
 	}
 	order := environments([]v1alpha1.Fleet{*fleet}, "")
 	slices.SortStableFunc(all, func(a, b subject) int {
-		if a.service != b.service {
-			return strings.Compare(a.service, b.service)
+		if a.spec.Service != b.spec.Service {
+			return strings.Compare(a.spec.Service, b.spec.Service)
 		}
-		return slices.Index(order, a.env) - slices.Index(order, b.env)
+		return slices.Index(order, a.spec.Environment) - slices.Index(order, b.spec.Environment)
 	})
 	return all, nil
 }

@@ -14,7 +14,7 @@ func (o outcome) text(c painter) string {
 	}
 	var b strings.Builder
 	s := o.subject
-	head := c.paint(bold, s.title()) + "  " + c.paint(dim, "cluster "+s.source.Cluster+", namespace "+s.source.Namespace)
+	head := c.paint(bold, s.title()) + "  " + c.paint(dim, "cluster "+s.spec.Source.Cluster+", namespace "+s.spec.Source.Namespace)
 	switch {
 	case s.gone:
 		head += "  " + c.paint(red, "its folder is gone: Sengu would remove it within its budget, or after `sengu confirm`")

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,6 +12,20 @@ import (
 // scope says, beside the argument APP, which App is meant.
 type scope struct {
 	fleet, env string
+}
+
+// find connects to the plane, reads what it holds, and returns the App of it that word means.
+func (p *program) find(ctx context.Context, word string, sc scope) (*plane, snapshot, *v1alpha1.App, error) {
+	pl, err := p.plane()
+	if err != nil {
+		return nil, snapshot{}, nil, err
+	}
+	snap, err := pl.snapshot(ctx)
+	if err != nil {
+		return nil, snapshot{}, nil, err
+	}
+	app, err := snap.find(word, sc)
+	return pl, snap, app, err
 }
 
 // find returns the App that word means: an App's name, SERVICE/ENVIRONMENT, or a service, with the environment in sc

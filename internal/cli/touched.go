@@ -19,7 +19,7 @@ func (t toucher) touched(ctx context.Context, s subject) bool {
 	if t.options.all || s.app == nil || s.gone {
 		return true
 	}
-	is, was := s.source, s.app.Spec.Source
+	is, was := s.spec.Source, s.app.Spec.Source
 	was.Revision = ""
 	if is != was || len(s.app.Status.Inputs) == 0 || !good(s.app) && s.app.Status.Revision != s.app.Spec.Source.Revision {
 		return true

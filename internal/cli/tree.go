@@ -53,15 +53,7 @@ It reads the cluster with the kubeconfig of its Cluster.`,
 }
 
 func (p *program) tree(ctx context.Context, word string, o treeOptions) error {
-	pl, err := p.plane()
-	if err != nil {
-		return err
-	}
-	snap, err := pl.snapshot(ctx)
-	if err != nil {
-		return err
-	}
-	app, err := snap.find(word, o.scope)
+	pl, snap, app, err := p.find(ctx, word, o.scope)
 	if err != nil {
 		return err
 	}

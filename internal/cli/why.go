@@ -72,15 +72,7 @@ func (p *program) scopeFlags(cmd *cobra.Command, sc *scope) {
 }
 
 func (p *program) why(ctx context.Context, word string, sc scope, output string) error {
-	pl, err := p.plane()
-	if err != nil {
-		return err
-	}
-	snap, err := pl.snapshot(ctx)
-	if err != nil {
-		return err
-	}
-	app, err := snap.find(word, sc)
+	_, snap, app, err := p.find(ctx, word, sc)
 	if err != nil {
 		return err
 	}
