@@ -20,7 +20,9 @@ import (
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (_ ctrl.Result, err error) {
 	fleet := &v1alpha1.Fleet{}
 	if err := r.Client.Get(ctx, req.NamespacedName, fleet); err != nil {
-		r.forget(req.NamespacedName)
+		if client.IgnoreNotFound(err) == nil {
+			r.forget(req.NamespacedName)
+		}
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	if !fleet.DeletionTimestamp.IsZero() {
@@ -57,6 +59,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (_ ctrl.Re
 	decided := decide(observed)
 	st.removing.Store(decided.Why != "" || decided.Removing)
 	if err := r.act(ctx, fleet, st, decided); err != nil {
+		r.fail(fleet, "AppsNotWritten", err)
 		return ctrl.Result{}, err
 	}
 	st.compared = revision
