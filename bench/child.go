@@ -30,12 +30,12 @@ type child struct {
 // launch starts a program in a process group of its own, so that a Ctrl-C reaches the benchmark only. What it prints
 // goes to the file log. Its standard input ends with the benchmark.
 func launch(name, log, binary string, args ...string) (*child, error) {
-	file, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	file, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600) //nolint:gosec // within the folder of this run
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
-	defer file.Close()
-	cmd := exec.Command(binary, args...)
+	defer func() { _ = file.Close() }()  // the process writes through a descriptor of its own
+	cmd := exec.Command(binary, args...) //nolint:gosec,noctx // what is measured, named by whoever runs the benchmark; stop ends it
 	cmd.Stdout, cmd.Stderr = file, file
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	stdin, err := cmd.StdinPipe()
@@ -57,7 +57,7 @@ func (c *child) pid() int { return c.cmd.Process.Pid }
 
 // stop asks the process to end, and makes it end if it does not.
 func (c *child) stop() error {
-	defer c.stdin.Close()
+	defer func() { _ = c.stdin.Close() }() // nothing was written; Wait has closed it if the process ended
 	select {
 	case <-c.ended:
 		if c.told.Load() {
@@ -117,7 +117,7 @@ func (c *child) until(ctx context.Context, interval time.Duration, ready func(co
 // tail returns the last lines of a file.
 func tail(file string) string {
 	const lines, size = 20, 16 << 10
-	data, err := os.ReadFile(file)
+	data, err := os.ReadFile(file) //nolint:gosec // within the folder of this run
 	if err != nil {
 		return err.Error()
 	}

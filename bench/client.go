@@ -103,7 +103,7 @@ func (c *client) open(ctx context.Context, method, path, contentType string, bod
 	if resp.StatusCode/100 == 2 {
 		return resp.Body, nil
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()               // only read
 	text, _ := io.ReadAll(io.LimitReader(resp.Body, 2048)) // as much as there is
 	return nil, &refusal{resp.StatusCode, string(bytes.TrimSpace(text))}
 }
@@ -116,7 +116,7 @@ func (c *client) do(ctx context.Context, method, path, contentType string, body 
 	if err != nil {
 		return fmt.Errorf("%s %s: %w", method, path, err)
 	}
-	defer answer.Close()
+	defer func() { _ = answer.Close() }() // only read
 	if _, err := io.Copy(io.Discard, answer); err != nil {
 		return fmt.Errorf("%s %s: %w", method, path, err)
 	}
@@ -157,7 +157,7 @@ func (c *client) get(ctx context.Context, path string, into any) error {
 	if err != nil {
 		return fmt.Errorf("GET %s: %w", path, err)
 	}
-	defer answer.Close()
+	defer func() { _ = answer.Close() }() // only read
 	if err := json.NewDecoder(answer).Decode(into); err != nil {
 		return fmt.Errorf("GET %s: %w", path, err)
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -105,9 +106,9 @@ func middle[T int64 | float64](values []T) T {
 
 // medians combines runs, workload by workload.
 func medians(runs [][]figure) []figure {
-	var result []figure
+	result := make([]figure, 0, len(runs[0]))
 	for i := range runs[0] {
-		var same []figure
+		same := make([]figure, 0, len(runs))
 		for _, run := range runs {
 			same = append(same, run[i])
 		}
@@ -145,31 +146,47 @@ func writes(f figure) float64 {
 	return float64(n)
 }
 
+// printer prints until the first error, which it keeps.
+type printer struct {
+	to  io.Writer
+	err error
+}
+
+func (p *printer) printf(format string, values ...any) {
+	if p.err == nil {
+		_, p.err = fmt.Fprintf(p.to, format, values...)
+	}
+}
+
 // report prints tables for people, and then one JSON object a line.
 func report(out io.Writer, figures []figure) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprint(w, "workload\tapps\tobjects\twall s\tfloor s\tratio\tCPU s\tpeak MiB\tend MiB\tp50 ms\tp99 ms\tfloor p50\tfloor p99\t\n")
+	table, text := printer{to: w}, printer{to: out}
+	table.printf("workload\tapps\tobjects\twall s\tfloor s\tratio\tCPU s\tpeak MiB\tend MiB\tp50 ms\tp99 ms\tfloor p50\tfloor p99\t\n")
 	for _, f := range figures {
-		fmt.Fprintf(w, "%s\t%d\t%d\t%.2f\t%s\t%s\t%.2f\t%.0f\t%.0f\t%s\t%s\t%s\t%s\t\n", f.Workload, f.Apps, f.Objects,
+		table.printf("%s\t%d\t%d\t%.2f\t%s\t%s\t%.2f\t%.0f\t%.0f\t%s\t%s\t%s\t%s\t\n", f.Workload, f.Apps, f.Objects,
 			f.WallS, number(f.FloorS, 2), number(f.Ratio, 2), f.CPUS, f.RSSMiB, f.EndRSSMiB,
 			number(f.P50MS, 0), number(f.P99MS, 0), number(f.FloorP50MS, 1), number(f.FloorP99MS, 1))
 	}
-	if err := w.Flush(); err != nil {
+	if err := errors.Join(table.err, w.Flush()); err != nil {
 		return err
 	}
-	fmt.Fprintln(out, "\nRequests to the API server:")
+	text.printf("\nRequests to the API server:\n")
 	for _, f := range figures {
-		fmt.Fprintf(out, "  %-8s %s\n", f.Workload, cmp.Or(f.Requests.String(), "none"))
+		text.printf("  %-8s %s\n", f.Workload, cmp.Or(f.Requests.String(), "none"))
 	}
-	fmt.Fprintln(out, "\nTargets, which are for 1,000 Apps:")
+	text.printf("\nTargets, which are for 1,000 Apps:\n")
 	for _, t := range targets {
 		for _, f := range figures {
 			if f.Workload == t.workload {
-				fmt.Fprintf(out, "  %-8s %s\n", t.workload, t.judge(f))
+				text.printf("  %-8s %s\n", t.workload, t.judge(f))
 			}
 		}
 	}
-	fmt.Fprintln(out)
+	text.printf("\n")
+	if text.err != nil {
+		return text.err
+	}
 	lines := json.NewEncoder(out)
 	for _, f := range figures {
 		if err := lines.Encode(f); err != nil {

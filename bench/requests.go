@@ -43,7 +43,7 @@ func (t tally) minus(before tally) tally {
 }
 
 func (t tally) String() string {
-	var parts []string
+	parts := make([]string, 0, len(t))
 	for _, verb := range slices.Sorted(maps.Keys(t)) {
 		parts = append(parts, fmt.Sprintf("%s %d", verb, t[verb]))
 	}
@@ -58,7 +58,7 @@ func (c *client) requests(ctx context.Context) (tally, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the API server's metrics: %w", err)
 	}
-	defer body.Close()
+	defer func() { _ = body.Close() }() // only read
 	var wanted bytes.Buffer
 	lines := bufio.NewScanner(body)
 	for lines.Scan() {

@@ -77,7 +77,7 @@ func (r *rig) awaitSynced(ctx context.Context) (time.Time, error) {
 		apps, err := r.plane.apps(ctx)
 		for name, app := range apps {
 			if app.Status.Sync != string(v1alpha1.Synced) {
-				return fmt.Errorf("App %s is %s", name, app.Status.Sync)
+				return fmt.Errorf("App %s is %s", name, app.Status.Sync) //nolint:staticcheck // App is the name of a kind
 			}
 		}
 		return err
@@ -134,7 +134,7 @@ func (r *rig) readAll(ctx context.Context) (time.Duration, error) {
 		go func() { _, err := r.plane.list(ctx, k.collection()); done <- err }()
 	}
 	go func() { _, err := r.plane.apps(ctx); done <- err }()
-	var errs []error
+	errs := make([]error, 0, cap(done))
 	for range cap(done) {
 		errs = append(errs, <-done)
 	}

@@ -70,7 +70,7 @@ func (b *bench) newRig(ctx context.Context, dir string) (*rig, error) {
 	if r.repo, err = startRepository(ctx, filepath.Join(dir, "git")); err != nil {
 		return r, err
 	}
-	if r.sengu, err = newSengu(b.binary, dir, r.plane.kubeconfig); err != nil {
+	if r.sengu, err = newSengu(ctx, b.binary, dir, r.plane.kubeconfig); err != nil {
 		return r, err
 	}
 	if err = r.sengu.start(); err != nil {

@@ -38,19 +38,20 @@ type sengu struct {
 	process          *child
 }
 
-func newSengu(binary, dir, kubeconfig string) (*sengu, error) {
+func newSengu(ctx context.Context, binary, dir, kubeconfig string) (*sengu, error) {
 	s := &sengu{binary: binary, kubeconfig: kubeconfig, dataDir: filepath.Join(dir, "data"), log: filepath.Join(dir, "sengu.log")}
 	var err error
-	if s.address, err = freeAddress(); err != nil {
+	if s.address, err = freeAddress(ctx); err != nil {
 		return nil, err
 	}
-	s.metrics, err = freeAddress()
+	s.metrics, err = freeAddress(ctx)
 	return s, err
 }
 
 // freeAddress finds a free port on loopback.
-func freeAddress() (string, error) {
-	socket, err := net.Listen("tcp", "127.0.0.1:0")
+func freeAddress(ctx context.Context) (string, error) {
+	var config net.ListenConfig
+	socket, err := config.Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", fmt.Errorf("find a free port: %w", err)
 	}
@@ -94,7 +95,7 @@ func (s *sengu) ready(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }() // only read
 	text, err := io.ReadAll(io.LimitReader(resp.Body, 4<<10))
 	if err != nil {
 		return err

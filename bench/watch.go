@@ -79,7 +79,7 @@ func (w *watch) open(ctx context.Context) (io.ReadCloser, error) {
 
 // read reads events until the connection ends. It fails if the watch cannot be continued.
 func (w *watch) read(body io.ReadCloser) error {
-	defer body.Close()
+	defer func() { _ = body.Close() }() // only read
 	decoder := json.NewDecoder(body)
 	for {
 		var event struct {

@@ -66,7 +66,7 @@ func (c Changes) Files() []Change {
 // Diff compares the trees of two commits, by their full hashes, without reading a file. Only directories whose hash
 // differs are looked into, so that the cost is that of the change. An empty from, or to, stands for the empty tree.
 func (r *Repository) Diff(ctx context.Context, from, to string) (Changes, error) {
-	d := differ{repo: r, ctx: ctx, out: Changes{byPath: map[string]Change{}}}
+	d := differ{repo: r, out: Changes{byPath: map[string]Change{}}}
 	var roots [2]entry
 	for i, rev := range []string{from, to} {
 		if rev == "" {
@@ -78,7 +78,7 @@ func (r *Repository) Diff(ctx context.Context, from, to string) (Changes, error)
 		}
 		roots[i] = entry{name: ".", hash: rawHash(c.tree), mode: modeDir}
 	}
-	if err := d.compare(".", roots[0], roots[1]); err != nil {
+	if err := d.compare(ctx, ".", roots[0], roots[1]); err != nil {
 		return Changes{}, fmt.Errorf("compare %q with %q: %w", from, to, err)
 	}
 	return d.out, nil
@@ -86,12 +86,11 @@ func (r *Repository) Diff(ctx context.Context, from, to string) (Changes, error)
 
 type differ struct {
 	repo *Repository
-	ctx  context.Context
 	out  Changes
 }
 
 // compare notes that two entries of one path differ, and looks into them. The zero entry is an absent one.
-func (d *differ) compare(p string, a, b entry) error {
+func (d *differ) compare(ctx context.Context, p string, a, b entry) error {
 	if a.hash == b.hash && a.mode == b.mode {
 		return nil
 	}
@@ -104,11 +103,11 @@ func (d *differ) compare(p string, a, b entry) error {
 	if !a.isDir() && !b.isDir() {
 		return nil
 	}
-	left, err := d.children(a)
+	left, err := d.children(ctx, a)
 	if err != nil {
 		return err
 	}
-	right, err := d.children(b)
+	right, err := d.children(ctx, b)
 	if err != nil {
 		return err
 	}
@@ -127,16 +126,16 @@ func (d *differ) compare(p string, a, b entry) error {
 		if x.hash == "" {
 			name = y.name
 		}
-		if err := d.compare(path.Join(p, name), x, y); err != nil {
+		if err := d.compare(ctx, path.Join(p, name), x, y); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (d *differ) children(e entry) (entries, error) {
+func (d *differ) children(ctx context.Context, e entry) (entries, error) {
 	if !e.isDir() {
 		return nil, nil
 	}
-	return d.repo.tree(d.ctx, e.hash)
+	return d.repo.tree(ctx, e.hash)
 }

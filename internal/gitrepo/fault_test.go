@@ -82,8 +82,8 @@ func TestDamagedMirrorIsMadeAnew(t *testing.T) {
 		"objects garbled": func(t *testing.T, repo *gitrepo.Repository) {
 			damage(t, repo, func(p string) error { return os.WriteFile(p, []byte("no zlib stream"), 0o644) })
 		},
-		"no HEAD":      func(t *testing.T, repo *gitrepo.Repository) { _ = os.Remove(mirrorFile(repo, "HEAD")) },
-		"empty config": func(t *testing.T, repo *gitrepo.Repository) { _ = truncate(mirrorFile(repo, "config")) },
+		"no HEAD":      func(_ *testing.T, repo *gitrepo.Repository) { _ = os.Remove(mirrorFile(repo, "HEAD")) },
+		"empty config": func(_ *testing.T, repo *gitrepo.Repository) { _ = truncate(mirrorFile(repo, "config")) },
 		"empty refs": func(t *testing.T, repo *gitrepo.Repository) {
 			_ = truncate(mirrorFile(repo, "refs", "sengu", "heads", "main"))
 			damage(t, repo, truncate)

@@ -67,7 +67,7 @@ func (r *Repository) exclusive(ctx context.Context, auth Auth, f func(context.Co
 			return fmt.Errorf("fetch %s: %w", r.remote.raw, ErrClosed)
 		}
 	}
-	stop := context.AfterFunc(r.store.ctx, cancel)
+	stop := context.AfterFunc(r.store.ctx, cancel) //nolint:contextcheck // Close of the Store ends the fetch as well
 	defer stop()
 	cred, done, err := r.store.credential(ctx, r.remote, auth)
 	if err != nil {
@@ -203,7 +203,7 @@ func (r *Repository) descends(ctx context.Context, old, hash string) (bool, erro
 	case exitCode(err) == 1:
 		return false, nil
 	}
-	if reasonOf(err.Error()) == ErrCorrupt {
+	if errors.Is(reasonOf(err.Error()), ErrCorrupt) {
 		return false, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
 	return false, fmt.Errorf("compare %s with %s: %w", old, hash, err)
@@ -231,10 +231,10 @@ func (r *Repository) explain(ctx context.Context, ref string, cred credential, e
 	default:
 		out.Detail = cred.redact.clean(err.Error())
 	}
-	switch out.Reason {
-	case ErrCorrupt:
+	switch {
+	case errors.Is(out.Reason, ErrCorrupt):
 		return fmt.Errorf("%w: %s", ErrCorrupt, out.Detail)
-	case ErrBranchMissing:
+	case errors.Is(out.Reason, ErrBranchMissing):
 		if fullHash.MatchString(ref) {
 			out.Reason = ErrRevisionMissing
 		} else if r.remoteEmpty(ctx, cred) {

@@ -329,7 +329,7 @@ func TestRedirects(t *testing.T) {
 func TestFetchEndsWithItsContext(t *testing.T) {
 	release := make(chan struct{})
 	asked := make(chan struct{}, 10)
-	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	web := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		asked <- struct{}{}
 		select {
 		case <-release:

@@ -113,7 +113,7 @@ func (s *Store) environment(r run) []string {
 
 // command prepares a git that dies, with everything that it has started, when ctx ends.
 func (s *Store) command(ctx context.Context, r run) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, s.gitPath, r.args...)
+	cmd := exec.CommandContext(ctx, s.gitPath, r.args...) //nolint:gosec // to run git is what this is for; what comes from outside is checked, or after "--"
 	cmd.Dir = r.dir
 	cmd.Env = s.environment(r)
 	cmd.Stdin = r.stdin

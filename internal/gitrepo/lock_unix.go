@@ -10,7 +10,7 @@ import (
 
 // lockDir holds the file for as long as this process lives; children do not inherit it.
 func lockDir(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // within the folder of the Store
 	if err != nil {
 		return nil, err
 	}

@@ -101,7 +101,7 @@ func (r *Repository) ensure(ctx context.Context, format string) error {
 func sweepMirror(dir string) {
 	_ = filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
 		if err != nil {
-			return nil
+			return nil //nolint:nilerr // what cannot be listed is left to git, which says what is wrong with it
 		}
 		name := d.Name()
 		if d.IsDir() {
@@ -112,7 +112,7 @@ func sweepMirror(dir string) {
 			return nil
 		}
 		if strings.HasSuffix(name, ".lock") || strings.HasPrefix(name, "tmp_") || strings.HasPrefix(name, ".tmp-") {
-			_ = os.Remove(p)
+			_ = os.Remove(p) //nolint:gosec // Open holds the lock of the folder, and nothing runs in it yet
 		}
 		return nil
 	})

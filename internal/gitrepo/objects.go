@@ -57,7 +57,7 @@ func (p *readers) get(ctx context.Context, hash string, withData bool, limit int
 		return object{}, context.Cause(ctx)
 	}
 	for attempt := 0; ; attempt++ {
-		rd, fresh, err := p.take()
+		rd, fresh, err := p.take() //nolint:contextcheck // a reading process outlives the request that starts it
 		if err != nil {
 			return object{}, err
 		}
@@ -72,7 +72,7 @@ func (p *readers) get(ctx context.Context, hash string, withData bool, limit int
 			return obj, err
 		case !fresh && attempt < 4:
 			continue // it had died while it was idle; a fresh one answers or says why not
-		case reasonOf(said) == ErrCorrupt:
+		case errors.Is(reasonOf(said), ErrCorrupt):
 			p.repo.damaged.Store(true)
 			return obj, fmt.Errorf("%w: %s", ErrCorrupt, lastLines(said))
 		}

@@ -14,6 +14,6 @@ func processAttributes() *syscall.SysProcAttr {
 // limitFiles bounds every file that the process and what it starts may write. It comes before git can have received a
 // byte; where the kernel refuses, the bound on time remains.
 func limitFiles(pid int, size int64) {
-	limit := unix.Rlimit{Cur: uint64(size), Max: uint64(size)}
+	limit := unix.Rlimit{Cur: uint64(size), Max: uint64(size)} //nolint:gosec // Options.MaxPack, which withDefaults makes positive
 	_ = unix.Prlimit(pid, unix.RLIMIT_FSIZE, &limit, nil)
 }

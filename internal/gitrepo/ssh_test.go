@@ -82,7 +82,7 @@ func startSSH(t testing.TB, client ssh.PublicKey) *sshServer {
 }
 
 func (s *sshServer) serve(conn net.Conn) {
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	_, channels, requests, err := ssh.NewServerConn(conn, s.config)
 	if err != nil {
 		return
@@ -98,7 +98,7 @@ func (s *sshServer) serve(conn net.Conn) {
 }
 
 func (s *sshServer) session(channel ssh.Channel, requests <-chan *ssh.Request) {
-	defer channel.Close()
+	defer func() { _ = channel.Close() }()
 	env := []string{"PATH=/usr/bin:/bin", "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=safe.directory", "GIT_CONFIG_VALUE_0=*"}
 	for r := range requests {
 		switch r.Type {

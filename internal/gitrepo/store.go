@@ -97,7 +97,7 @@ type Store struct {
 	tokens  tokenCache
 	clients clientCache
 
-	ctx    context.Context // ends with Close; for maintenance and idle timers
+	ctx    context.Context //nolint:containedctx // ends with Close, not with a call; for maintenance and idle timers
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 
@@ -149,7 +149,7 @@ func findGit() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("the git program is not installed or not in PATH: install git 2.36 or newer")
 	}
-	out, err := exec.Command(p, "version").Output()
+	out, err := exec.Command(p, "version").Output() //nolint:gosec,noctx // the git of PATH prints its version and ends; Open has no context
 	if err != nil {
 		return "", fmt.Errorf("run git version: %w", err)
 	}

@@ -61,7 +61,7 @@ func (r *Repository) sameHostSubmodule(ctx context.Context, m Submodule) (*Tree,
 	if err != nil {
 		return nil, err
 	}
-	if !sameHost(r.remote, rem) && !(r.remote.scheme == "file" && rem.scheme == "file") {
+	if !sameHost(r.remote, rem) && (r.remote.scheme != "file" || rem.scheme != "file") {
 		return nil, fmt.Errorf("its URL %s is not on the host of %s, whose credential would be sent there: allow submodules of that host, or use a URL of the same scheme and host", m.URL, r.remote.raw)
 	}
 	sub, err := r.store.Repository(m.URL)

@@ -21,7 +21,7 @@ import (
 // reading it is a *TooLargeError. Times are zero, since Git keeps none.
 type Tree struct {
 	repo  *Repository
-	ctx   context.Context // of the work that the tree was opened for: fs.FS has no place for one
+	ctx   context.Context //nolint:containedctx // of the work that the tree was opened for: fs.FS has no place for one
 	rev   string
 	root  string // raw hash
 	depth int    // of submodules
@@ -234,7 +234,7 @@ func (w *walker) enter(at step, how int) (done bool, err error) {
 
 // absent is where a name would be that is not there.
 func (w *walker) absent(at step) string {
-	rest := []string{at.name}
+	rest := append(make([]string, 0, 1+len(w.todo)), at.name)
 	for _, s := range w.todo {
 		rest = append(rest, s.name)
 	}

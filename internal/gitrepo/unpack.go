@@ -42,7 +42,7 @@ func (r *Repository) unpack(ctx context.Context, pack io.Reader) error {
 		switch reason := reasonOf(ge.stderr); {
 		case strings.Contains(ge.stderr, "fsck error"), strings.Contains(ge.stderr, "error in object"):
 			return fmt.Errorf("%w: %s", ErrRejected, lastLines(ge.stderr))
-		case reason == ErrCorrupt:
+		case errors.Is(reason, ErrCorrupt):
 			return fmt.Errorf("%w: %s", ErrCorrupt, lastLines(ge.stderr))
 		}
 	}

@@ -144,7 +144,7 @@ func ValidateURL(raw string, opts Options) error {
 // comparing what a webhook says with what a Fleet says, never for connecting. What cannot be understood yields "".
 func NormalizeURL(raw string) string {
 	raw = strings.TrimSpace(raw)
-	host, p := "", ""
+	var host, p string
 	if m := scheme.FindStringSubmatch(raw); m != nil {
 		u, err := url.Parse(raw)
 		if err != nil {

@@ -86,7 +86,7 @@ type bitbucketLinks struct {
 
 func (l bitbucketLinks) urls() []string {
 	type link struct{ Href string }
-	var all []string
+	all := make([]string, 0, 3) // Cloud has one in each
 	for _, raw := range []json.RawMessage{l.HTML, l.Self, l.Clone} {
 		var one link
 		var many []link

@@ -122,13 +122,13 @@ func (c *wireCall) capabilities(ctx context.Context) (*wire, error) {
 			return nil, err
 		}
 		if resp.StatusCode/100 == 3 {
-			resp.Body.Close()
+			_ = resp.Body.Close() // what a redirect carries is not read
 			if err := c.redirected(resp); err != nil {
 				return nil, err
 			}
 			continue
 		}
-		defer resp.Body.Close()
+		defer func() { _ = resp.Body.Close() }() // only read
 		if err := c.status(resp); err != nil {
 			return nil, err
 		}
@@ -200,7 +200,7 @@ func (c *wireCall) lsRefs(ctx context.Context, prefix string) (map[string]string
 	if err != nil {
 		return nil, err
 	}
-	defer body.Close()
+	defer func() { _ = body.Close() }() // only read
 	refs := map[string]string{}
 	for p := newPktReader(body); ; {
 		kind, line, err := p.text()
@@ -235,7 +235,7 @@ func (c *wireCall) pack(ctx context.Context, want string) error {
 	if err != nil {
 		return err
 	}
-	defer body.Close()
+	defer func() { _ = body.Close() }() // only read
 	p := newPktReader(body)
 	for {
 		kind, line, err := p.text()
@@ -307,11 +307,11 @@ func (c *wireCall) post(ctx context.Context, body []byte) (io.ReadCloser, error)
 		return nil, err
 	}
 	if err := c.status(resp); err != nil {
-		resp.Body.Close()
+		_ = resp.Body.Close() // only read
 		return nil, err
 	}
 	if resp.Header.Get("Content-Type") != "application/x-git-upload-pack-result" {
-		resp.Body.Close()
+		_ = resp.Body.Close() // not even read
 		return nil, errNotGit
 	}
 	return resp.Body, nil

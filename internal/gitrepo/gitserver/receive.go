@@ -77,10 +77,10 @@ func currentRef(dir, ref string) string {
 	if !filepath.IsLocal(ref) {
 		return ""
 	}
-	if b, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(ref))); err == nil {
+	if b, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(ref))); err == nil { //nolint:gosec // the ref is local, as checked above
 		return strings.TrimSpace(string(b))
 	}
-	packed, err := os.ReadFile(filepath.Join(dir, "packed-refs"))
+	packed, err := os.ReadFile(filepath.Join(dir, "packed-refs")) //nolint:gosec // within a repository that find has found
 	if err != nil {
 		return ""
 	}
