@@ -89,9 +89,9 @@ func (d *decoder) source(s *Source, at string) {
 }
 
 func (d *decoder) chart(c *Chart, at string) {
-	refuse := func(name, format string, args ...any) {
+	refuse := func(name, why string) {
 		where := join(at, name)
-		d.fail(d.line(where), "%s "+format, append([]any{where}, args...)...)
+		d.fail(d.line(where), "%s %s", where, why)
 	}
 	if c.Repository != "" {
 		u, err := url.Parse(c.Repository)
@@ -180,7 +180,7 @@ func (s Settings) complete() error {
 		return errors.New("source.chart needs a repository, or a path in this repository")
 	case c.Name == "" && !oci:
 		return errors.New("source.chart needs a name")
-	case c.Version == "" && !(oci && c.Digest != ""):
+	case c.Version == "" && (!oci || c.Digest == ""):
 		return errors.New("source.chart needs a version")
 	}
 	return nil

@@ -7,7 +7,7 @@ import (
 	"maps"
 	"strings"
 
-	"k8s.io/apimachinery/pkg/api/validation/path"
+	"k8s.io/apimachinery/pkg/api/validate/content"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -81,7 +81,7 @@ func checkIdentity(u *unstructured.Unstructured) error {
 	if u.GetName() == "" {
 		return errors.New("has no metadata.name")
 	}
-	if problems := path.IsValidPathSegmentName(u.GetName()); len(problems) > 0 {
+	if problems := content.IsPathSegmentName(u.GetName()); len(problems) > 0 {
 		return fmt.Errorf("metadata.name %s", problems[0])
 	}
 	return nil

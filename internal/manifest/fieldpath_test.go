@@ -60,7 +60,7 @@ func FuzzParseFieldPath(f *testing.F) {
 	for _, seed := range []string{"/a/b", "a.b[name=x]", `a["b.c"][0]`, "a[*]", "a[n=\"]\"]"} {
 		f.Add(seed)
 	}
-	f.Fuzz(func(t *testing.T, s string) {
+	f.Fuzz(func(_ *testing.T, s string) {
 		path, err := ParseFieldPath(s)
 		if err != nil {
 			return

@@ -108,8 +108,12 @@ func cpu(b *testing.B, pid string) float64 {
 	}
 	f := strings.Fields(string(data[strings.LastIndexByte(string(data), ')'):]))
 	var user, system float64
-	fmt.Sscan(f[12], &user)
-	fmt.Sscan(f[13], &system)
+	if _, err := fmt.Sscan(f[12], &user); err != nil {
+		b.Fatal(err)
+	}
+	if _, err := fmt.Sscan(f[13], &system); err != nil {
+		b.Fatal(err)
+	}
 	return (user + system) / 100
 }
 

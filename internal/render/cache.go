@@ -70,7 +70,7 @@ func openCache(o Options) (*cache, error) {
 	if err := os.MkdirAll(c.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open render cache: %w", err)
 	}
-	if err := os.Chmod(c.dir, 0o700); err != nil {
+	if err := os.Chmod(c.dir, 0o700); err != nil { //nolint:gosec // a directory, and its owner has to enter it
 		return nil, fmt.Errorf("open render cache: %w", err)
 	}
 	if err := c.scan(); err != nil {
@@ -276,7 +276,7 @@ func (c *cache) seal(name string, head, payload []byte) ([]byte, error) {
 const maxUnpacked = 256 << 20
 
 func (c *cache) read(name string) (h cacheHeader, payload []byte, err error) {
-	data, err := os.ReadFile(filepath.Join(c.dir, name))
+	data, err := os.ReadFile(filepath.Join(c.dir, name)) //nolint:gosec // scan or put made the name: one file of this directory
 	if err != nil {
 		return h, nil, err
 	}

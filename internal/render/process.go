@@ -35,7 +35,7 @@ type process struct {
 
 // startProcess starts a worker and waits until it is in its sandbox.
 func startProcess(o Options) (*process, error) {
-	cmd := exec.Command(o.Executable, o.Args...)
+	cmd := exec.Command(o.Executable, o.Args...) //nolint:gosec,noctx // Sengu itself, or what Options names; it outlives the render that starts it
 	cmd.Env = append([]string{
 		worker.MemoryVariable + "=" + strconv.FormatInt(o.MemoryLimit, 10),
 		"GOTRACEBACK=none",
@@ -58,9 +58,9 @@ func startProcess(o Options) (*process, error) {
 	cmd.Stdout = w
 	p.out = bufio.NewReaderSize(out, 64<<10)
 	err = cmd.Start()
-	w.Close()
+	_ = w.Close() // the end of the worker; nothing was written into it here
 	if err != nil {
-		out.Close()
+		_ = out.Close() // nobody wrote into it
 		return nil, fmt.Errorf("start render worker: %w", err)
 	}
 	go func() {
@@ -70,12 +70,12 @@ func startProcess(o Options) (*process, error) {
 	if err := p.hello(); err != nil {
 		p.kill("it did not start")
 		<-p.exited
-		out.Close()
+		_ = out.Close() // it only reads
 		return nil, fmt.Errorf("start render worker: %w: %s", err, p.stderr.String())
 	}
 	go func() {
 		<-p.exited
-		out.Close()
+		_ = out.Close() // it only reads, and whoever still does is told that the worker is gone
 	}()
 	return p, nil
 }
@@ -99,7 +99,7 @@ func (p *process) kill(why string) {
 
 // stop lets the process end by itself, which it does when its input ends, and waits for it.
 func (p *process) stop() {
-	p.in.Close()
+	_ = p.in.Close()         // an idle worker has been told everything
 	_ = p.cmd.Process.Kill() // an idle worker has nothing to lose
 	<-p.exited
 }

@@ -173,7 +173,7 @@ func TestWorkingTree(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer got.Close()
+	defer func() { _ = got.Close() }() // it only reads
 	if name != "apps/a" {
 		t.Errorf("name %q, want apps/a", name)
 	}

@@ -36,7 +36,6 @@ type mount struct {
 type fetches struct {
 	r         *Renderer
 	policy    RemotePolicy
-	locked    string // digest that the request wants of its own chart
 	rec       *Recorder
 	mounts    []mount
 	temporary bool // a fetch failed that may succeed later

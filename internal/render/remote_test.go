@@ -89,12 +89,13 @@ entries:
   - {name: wrong, version: 1.0.0, apiVersion: v2, urls: [store-0.4.0.tgz], digest: %064d}
 `
 
+// newChartServer starts two servers. Their writes may fail: a client hangs up on what is too large.
 func newChartServer(t *testing.T) *chartServer {
 	t.Helper()
 	s := &chartServer{archive: packChart(t, fixtures+"/charts/store")}
 	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		s.note("other " + q.URL.Path + " " + q.Header.Get("Authorization"))
-		w.Write(s.archive)
+		_, _ = w.Write(s.archive)
 	}))
 	t.Cleanup(other.Close)
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
@@ -105,15 +106,15 @@ func newChartServer(t *testing.T) *chartServer {
 		}
 		switch q.URL.Path {
 		case "/charts/index.yaml":
-			fmt.Fprintf(w, indexOf, strings.TrimPrefix(sha(s.archive), "sha256:"), 0)
+			_, _ = fmt.Fprintf(w, indexOf, strings.TrimPrefix(sha(s.archive), "sha256:"), 0)
 		case "/charts/store-0.4.0.tgz":
-			w.Write(s.archive)
+			_, _ = w.Write(s.archive)
 		case "/charts/moved.tgz":
 			http.Redirect(w, q, other.URL+"/archive", http.StatusFound)
 		case "/charts/cm.yaml":
-			w.Write([]byte(cm("fetched")))
+			_, _ = w.Write([]byte(cm("fetched")))
 		case "/charts/huge.yaml":
-			w.Write(bytes.Repeat([]byte("# comment\n"), 1<<20))
+			_, _ = w.Write(bytes.Repeat([]byte("# comment\n"), 1<<20))
 		default:
 			w.WriteHeader(http.StatusNotFound)
 		}

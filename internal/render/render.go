@@ -206,7 +206,7 @@ func (r *Renderer) run(ctx context.Context, w *process, q Request, rec *Recorder
 			if err := json.Unmarshal(payload, &f); err != nil {
 				return nil, r.broken(ctx, w, q, err)
 			}
-			return nil, &Error{Sentence: f.Sentence, File: f.File, Line: f.Line, Temporary: s.fetches.temporary}
+			return nil, &Error{Sentence: f.Sentence, File: f.File, Line: f.Line, Temporary: s.temporary}
 		case wire.Open, wire.List, wire.Fetch:
 			answer, err := s.answer(ctx, kind, payload)
 			if err != nil {

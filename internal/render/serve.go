@@ -213,24 +213,25 @@ func (t *treeReader) read(root, rel string, depth int) (bool, error) {
 			}
 			continue
 		}
-		if ok, err := t.file(e, name, path.Join(rel, e.Name())); !ok || err != nil {
-			return false, err
+		if !t.file(e, name, path.Join(rel, e.Name())) {
+			return false, nil
 		}
 	}
 	return true, nil
 }
 
-func (t *treeReader) file(e fs.DirEntry, name, rel string) (bool, error) {
+// file takes a file along; it returns false for one that needs a closer look.
+func (t *treeReader) file(e fs.DirEntry, name, rel string) bool {
 	if info, err := e.Info(); err != nil || t.bytes+int(info.Size()) > treeBytes {
-		return false, nil //nolint:nilerr // the file is asked for by name, and its trouble told, when it is needed
+		return false // the file is asked for by name, and its trouble told, when it is needed
 	}
 	data, err := fs.ReadFile(t.src, name)
 	if err != nil {
-		return false, nil //nolint:nilerr // as above
+		return false // as above
 	}
 	if t.bytes += len(data); t.bytes > treeBytes {
-		return false, nil
+		return false
 	}
 	t.entries = append(t.entries, wire.Entry{Path: rel, Data: data})
-	return true, nil
+	return true
 }

@@ -169,7 +169,7 @@ func chartLayer(img v1.Image, r Ref) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		defer rc.Close()
+		defer func() { _ = rc.Close() }() // it only reads
 		return io.ReadAll(io.LimitReader(rc, maxArchive))
 	}
 	return nil, &Refusal{Sentence: fmt.Sprintf("%s is in the registry, and is not a Helm chart", r)}

@@ -122,7 +122,7 @@ func get(ctx context.Context, p Policy, u string, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, unreachable(ctx, u, err)
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }() // it only reads
 	if resp.StatusCode != http.StatusOK {
 		return nil, status(u, resp.StatusCode)
 	}

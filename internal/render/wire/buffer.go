@@ -72,7 +72,7 @@ func (r *Reader) Count() int {
 		r.bad, r.b = true, nil
 		return 0
 	}
-	return int(n)
+	return int(n) //nolint:gosec // n is at most the length of a slice
 }
 
 // Data reads bytes; they share memory with the payload.

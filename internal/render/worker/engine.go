@@ -298,7 +298,7 @@ func (j *job) templateFault(in inflation, err error) error {
 		file = in.file(last[1])
 		line, _ = strconv.Atoi(last[2])
 	}
-	what := msg
+	var what string
 	if i := strings.Index(msg, "): "); strings.HasPrefix(msg, "execution error at (") && i > 0 {
 		what = msg[i+3:]
 	} else if i := strings.Index(msg, "): "); strings.HasPrefix(msg, "parse error at (") && i > 0 {

@@ -133,8 +133,8 @@ func (s *stance) clock(f template.FuncMap) {
 		t, err := at("ago")
 		return t.Sub(time.Unix(0, 0)).String(), err
 	}
-	real := sprig.TxtFuncMap()
-	round := real["durationRound"].(func(any) string)
+	originals := sprig.TxtFuncMap()
+	round := originals["durationRound"].(func(any) string)
 	f["durationRound"] = func(d any) (string, error) {
 		then, ok := d.(time.Time)
 		if !ok {
@@ -143,7 +143,7 @@ func (s *stance) clock(f template.FuncMap) {
 		t, err := at("durationRound")
 		return round(int64(t.Sub(then))), err
 	}
-	inZone := real["dateInZone"].(func(string, any, string) string)
+	inZone := originals["dateInZone"].(func(string, any, string) string)
 	date := func(name string) func(string, any, string) (string, error) {
 		return func(layout string, d any, zone string) (string, error) {
 			switch d.(type) {
@@ -167,14 +167,18 @@ func (s *stance) clock(f template.FuncMap) {
 func ordered() template.FuncMap {
 	return template.FuncMap{
 		"keys": func(dicts ...map[string]any) []string {
-			k := []string{}
+			n := 0
+			for _, d := range dicts {
+				n += len(d)
+			}
+			k := make([]string, 0, n)
 			for _, d := range dicts {
 				k = append(k, sortedKeys(d)...)
 			}
 			return k
 		},
 		"values": func(d map[string]any) []any {
-			v := []any{}
+			v := make([]any, 0, len(d))
 			for _, k := range sortedKeys(d) {
 				v = append(v, d[k])
 			}

@@ -52,7 +52,7 @@ func limitResources(memory int) error {
 	}{
 		{unix.RLIMIT_CORE, 0},
 		{unix.RLIMIT_FSIZE, 0},
-		{unix.RLIMIT_DATA, dataSize() + 2*uint64(memory)},
+		{unix.RLIMIT_DATA, dataSize() + 2*uint64(memory)}, //nolint:gosec // Main puts its default in the place of a number below 1
 	}
 	for _, l := range limits {
 		if err := unix.Setrlimit(l.resource, &unix.Rlimit{Cur: l.value, Max: l.value}); err != nil {
@@ -76,7 +76,7 @@ func dataSize() uint64 {
 	if err != nil {
 		return 1 << 30
 	}
-	return pages * uint64(os.Getpagesize())
+	return pages * uint64(os.Getpagesize()) //nolint:gosec // a page has a positive size
 }
 
 // allowed are the system calls that the Go runtime makes to compute and to talk over pipes that are open already.
@@ -118,7 +118,7 @@ func filter() seccomp.Filter {
 					Names: names,
 					NamesWithCondtions: []seccomp.NameWithConditions{
 						{Name: "clone", Conditions: seccomp.ArgumentConditions{{Argument: 0, Operation: seccomp.BitsSet, Value: unix.CLONE_THREAD}}},
-						{Name: "tgkill", Conditions: seccomp.ArgumentConditions{{Argument: 0, Operation: seccomp.Equal, Value: uint64(os.Getpid())}}},
+						{Name: "tgkill", Conditions: seccomp.ArgumentConditions{{Argument: 0, Operation: seccomp.Equal, Value: uint64(os.Getpid())}}}, //nolint:gosec // the number of a process is positive
 						{Name: "prlimit64", Conditions: seccomp.ArgumentConditions{{Argument: 2, Operation: seccomp.Equal, Value: 0}}},
 					},
 					Action: seccomp.ActionAllow,
