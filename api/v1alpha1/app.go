@@ -4,6 +4,8 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 // AppSource is what an App should run, and where. It is one value, changed as one, by one writer: the Fleet that made
 // the App, or the person who wrote it by hand.
+//
+// +structType=atomic
 type AppSource struct {
 	// revision is the full hash of the commit to render.
 	// +kubebuilder:validation:Pattern=`^([0-9a-f]{40}|[0-9a-f]{64})$`
@@ -101,7 +103,10 @@ type Drift struct {
 	Manager string `json:"manager,omitempty"`
 }
 
-// AppStatus is what an App is.
+// AppStatus is what an App is. It has one writer and is replaced as a whole, so that the API server keeps no books about
+// its fields.
+//
+// +structType=atomic
 type AppStatus struct {
 	// observedGeneration is the generation of the spec that this status is about.
 	// +optional
@@ -133,7 +138,7 @@ type AppStatus struct {
 	// inputsDigest is the digest of what was read there. A revision with the same digest renders the same.
 	// +optional
 	InputsDigest string `json:"inputsDigest,omitempty"`
-	// renderer is the version of what rendered the objects.
+	// renderer is the fingerprint of what rendered the objects: `sengu version -o yaml` says what it stands for.
 	// +optional
 	Renderer string `json:"renderer,omitempty"`
 	// cluster is the name of the Cluster that the inventory is about.

@@ -6,6 +6,8 @@ import (
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
+
+	"github.com/sengu-dev/sengu/internal/render"
 )
 
 // versionInfo says which Sengu this is.
@@ -16,6 +18,9 @@ type versionInfo struct {
 	Modified bool   `json:"modified,omitempty"`
 	Go       string `json:"go"`
 	Platform string `json:"platform"`
+	// Renderer is what status.renderer of an App says, and Renders what it stands for.
+	Renderer string `json:"renderer"`
+	Renders  string `json:"renders"`
 }
 
 // versionCommand is `sengu version`.
@@ -48,7 +53,8 @@ func (p *program) versionCommand() *cobra.Command {
 
 // versionOf reads what the Go toolchain recorded in the program.
 func versionOf() versionInfo {
-	v := versionInfo{Version: "(devel)", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+	v := versionInfo{Version: "(devel)", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH,
+		Renderer: render.Fingerprint(), Renders: render.Version()}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return v

@@ -1,6 +1,8 @@
 package render
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -31,4 +33,10 @@ var Version = sync.OnceValue(func() string {
 		}
 	}
 	return strings.Join(v, ", ")
+})
+
+// Fingerprint is short for Version: two renderers with one fingerprint are of one version.
+var Fingerprint = sync.OnceValue(func() string {
+	sum := sha256.Sum256([]byte(Version()))
+	return format + "-" + hex.EncodeToString(sum[:6])
 })

@@ -30,8 +30,10 @@ import (
 	"github.com/sengu-dev/sengu/internal/controller/cluster"
 	"github.com/sengu-dev/sengu/internal/controller/fleet"
 	"github.com/sengu-dev/sengu/internal/controller/handover"
+	"github.com/sengu-dev/sengu/internal/controller/record"
 	"github.com/sengu-dev/sengu/internal/controller/target"
 	"github.com/sengu-dev/sengu/internal/gitrepo"
+	"github.com/sengu-dev/sengu/internal/kube"
 	"github.com/sengu-dev/sengu/internal/manifest"
 	"github.com/sengu-dev/sengu/internal/render"
 )
@@ -96,7 +98,13 @@ func Run(ctx context.Context, o Options) error {
 	}
 	defer closing(o.Logger, "renderer", renderer.Close)
 
-	parts := compose(mgr, home, repositories, renderer, key.hash, o)
+	conn, err := kube.Connect(home, kube.Options{Version: o.Version})
+	if err != nil {
+		return fmt.Errorf("the home cluster: %w", err)
+	}
+	defer conn.Close()
+
+	parts := compose(mgr, home, record.New(conn), repositories, renderer, key.hash, o)
 	defer parts.clusters.Close()
 	if err := parts.setup(mgr); err != nil {
 		return fmt.Errorf("set up the controllers: %w", err)
@@ -125,7 +133,7 @@ type parts struct {
 	apps     *app.Reconciler
 }
 
-func compose(mgr ctrl.Manager, home *rest.Config, repositories *gitrepo.Store, renderer *render.Renderer, key manifest.Key, o Options) parts {
+func compose(mgr ctrl.Manager, home *rest.Config, records *record.Writer, repositories *gitrepo.Store, renderer *render.Renderer, key manifest.Key, o Options) parts {
 	workers := o.Workers
 	if workers <= 0 {
 		workers = defaultWorkers
@@ -133,13 +141,13 @@ func compose(mgr ctrl.Manager, home *rest.Config, repositories *gitrepo.Store, r
 	targets := target.NewRegistry(mgr.GetClient())
 	ledger := handover.New()
 	apps := &app.Reconciler{
-		Client: mgr.GetClient(), Namespace: o.Namespace, Repositories: repositories, Renderer: renderer, Targets: targets, Ledger: ledger, Key: key,
-		Events: mgr.GetEventRecorder("sengu"), Renders: render.Version(), Workers: workers, Log: o.Logger, Now: time.Now,
+		Client: mgr.GetClient(), Records: records, Namespace: o.Namespace, Repositories: repositories, Renderer: renderer, Targets: targets, Ledger: ledger, Key: key,
+		Events: mgr.GetEventRecorder("sengu"), Renders: render.Fingerprint(), Workers: workers, Log: o.Logger, Now: time.Now,
 	}
 	return parts{
 		targets: targets, apps: apps,
 		fleets: &fleet.Reconciler{
-			Client: mgr.GetClient(), Repositories: repositories, Ledger: ledger, Log: o.Logger, Now: time.Now,
+			Client: mgr.GetClient(), Records: records, Repositories: repositories, Ledger: ledger, Log: o.Logger, Now: time.Now,
 		},
 		clusters: &cluster.Reconciler{
 			Client: mgr.GetClient(), Targets: targets, Home: home, AllowedExec: o.AllowedExec, Key: key,

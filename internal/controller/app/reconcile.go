@@ -142,8 +142,8 @@ func (r *Reconciler) patchStatus(ctx context.Context, before, after *v1alpha1.Ap
 	if equality.Semantic.DeepEqual(before.Status, after.Status) {
 		return nil
 	}
-	written := after.DeepCopy()
-	if err := r.Client.Status().Patch(ctx, written, client.MergeFrom(before)); err != nil {
+	written, err := r.Records.Status(ctx, after)
+	if err != nil {
 		if client.IgnoreNotFound(err) == nil {
 			return nil
 		}

@@ -20,6 +20,7 @@ import (
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
 	"github.com/sengu-dev/sengu/internal/controller/handover"
+	"github.com/sengu-dev/sengu/internal/controller/record"
 	"github.com/sengu-dev/sengu/internal/controller/target"
 	"github.com/sengu-dev/sengu/internal/controller/wake"
 	"github.com/sengu-dev/sengu/internal/drift"
@@ -32,6 +33,8 @@ import (
 type Reconciler struct {
 	// Client reads Apps and Fleets from the cache and Secrets from the API server.
 	Client client.Client
+	// Records writes the statuses of Apps.
+	Records *record.Writer
 	// Namespace holds the Apps. Objects of Apps elsewhere are those of another Sengu.
 	Namespace string
 	// Repositories holds the mirrors.

@@ -66,20 +66,19 @@ func (r *Reconciler) create(ctx context.Context, fleet *v1alpha1.Fleet, st *stat
 		},
 		Spec: spec,
 	}
-	err := r.Client.Create(ctx, app)
+	err := r.Records.Create(ctx, app)
 	if apierrors.IsAlreadyExists(err) {
 		return r.exists(ctx, fleet, st, app)
 	}
 	if err != nil {
 		return fmt.Errorf("create App %s: %w", app.Name, err)
 	}
-	r.record(fleet, st, app)
+	r.note(fleet, st, memberOf(app))
 	return nil
 }
 
-// record keeps what the API server answered.
-func (r *Reconciler) record(fleet *v1alpha1.Fleet, st *state, app *v1alpha1.App) {
-	m := memberOf(app)
+// note keeps what the API server answered.
+func (r *Reconciler) note(fleet *v1alpha1.Fleet, st *state, m member) {
 	st.roster.put(m)
 	if !m.Settled {
 		r.moved(fleet, m)
@@ -96,7 +95,7 @@ func (r *Reconciler) exists(ctx context.Context, fleet *v1alpha1.Fleet, st *stat
 	if app.Spec.Fleet != wanted.Spec.Fleet || app.Spec.Service != wanted.Spec.Service || app.Spec.Environment != wanted.Spec.Environment {
 		return fmt.Errorf("the App %s was not made by this fleet: delete or rename it (its objects stay)", app.Name)
 	}
-	r.record(fleet, st, app)
+	r.note(fleet, st, memberOf(app))
 	return nil
 }
 
@@ -112,14 +111,14 @@ func (r *Reconciler) update(ctx context.Context, fleet *v1alpha1.Fleet, st *stat
 	if err != nil {
 		return fmt.Errorf("encode App %s: %w", u.Member.Name, err)
 	}
-	app := &v1alpha1.App{ObjectMeta: metav1.ObjectMeta{Namespace: fleet.Namespace, Name: u.Member.Name}}
-	if err := r.Client.Patch(ctx, app, client.RawPatch(types.MergePatchType, body)); err != nil {
+	meta, err := r.Records.Patch(ctx, types.NamespacedName{Namespace: fleet.Namespace, Name: u.Member.Name}, body)
+	if err != nil {
 		if apierrors.IsNotFound(err) {
 			st.roster.remove(u.Member.Name, u.Member.UID)
 		}
 		return fmt.Errorf("move App %s to %.7s: %w", u.Member.Name, u.Spec.Source.Revision, err)
 	}
-	r.record(fleet, st, app)
+	r.note(fleet, st, u.Member.moved(u.Spec, meta.Generation))
 	return nil
 }
 

@@ -47,6 +47,17 @@ func memberOf(app *v1alpha1.App) member {
 	return m
 }
 
+// moved returns m as it is with another spec, which has that generation: its controller has yet to act on it.
+func (m member) moved(spec v1alpha1.AppSpec, generation int64) member {
+	m.Source, m.Removal = spec.Source, spec.Removal
+	m.SelfHeal, m.ServiceAccountName = *spec.SelfHeal, spec.ServiceAccountName
+	if generation != m.Generation {
+		m.Settled, m.Inputs, m.InputsDigest = false, nil, ""
+	}
+	m.Generation = generation
+	return m
+}
+
 // roster holds the Apps of one Fleet, kept up to date by the watch of Apps, so that a commit that touches one App
 // lists none. paths leads from a path of the repository to the Apps whose last render read it.
 type roster struct {

@@ -28,6 +28,7 @@ import (
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
 	"github.com/sengu-dev/sengu/internal/controller/handover"
+	"github.com/sengu-dev/sengu/internal/controller/record"
 	"github.com/sengu-dev/sengu/internal/controller/wake"
 	"github.com/sengu-dev/sengu/internal/gitrepo"
 	"github.com/sengu-dev/sengu/internal/layout"
@@ -40,6 +41,8 @@ const AnnotationSync = "sengu.dev/sync"
 type Reconciler struct {
 	// Client reads Fleets and Apps from the cache and Secrets from the API server.
 	Client client.Client
+	// Records writes Apps.
+	Records *record.Writer
 	// Repositories holds the mirrors.
 	Repositories *gitrepo.Store
 	// Ledger is told which Apps were moved.
