@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
 	"github.com/sengu-dev/sengu/api/v1alpha1"
 	"github.com/sengu-dev/sengu/internal/manifest"
 )
@@ -54,6 +56,8 @@ type Change struct {
 	Entry v1alpha1.InventoryEntry
 	// Others says that what a Wait waits for is another App: to decide, or to take the object over.
 	Others bool
+	// Before is the object as it was found, if it is to be told what became of it. Do fills in Result.Restored from it.
+	Before *unstructured.Unstructured
 	// Proven says that the object is this App's by inventory or by mark, so that it is applied with force.
 	Proven bool
 }
@@ -144,6 +148,14 @@ type Failure struct {
 	Conflict bool
 }
 
+// Restored is an object of which fields were put back as Git says.
+type Restored struct {
+	Ref manifest.Ref
+	// APIVersion that the object was written in.
+	APIVersion string
+	Fields     []manifest.FieldDrift
+}
+
 // Result is what Do has done.
 type Result struct {
 	// Entries are the objects that are in the inventory now, as they are there, of those that were written.
@@ -152,6 +164,8 @@ type Result struct {
 	Dropped []manifest.Ref
 	// Live is how the objects were right after the write, to be observed before the watch tells.
 	Live []manifest.Live
+	// Restored tells which fields were put back, of the changes with a Before.
+	Restored []Restored
 	// Failed holds what is not as it should be, in the order of the changes.
 	Failed []Failure
 	// Skipped counts the changes that were not tried, because something that they may need has failed.

@@ -80,7 +80,9 @@ type outcome struct {
 	live    *manifest.Live
 	entry   *v1alpha1.InventoryEntry
 	dropped bool
-	failure *Failure
+	// restored is set if the change has a Before and fields of it were put back.
+	restored *Restored
+	failure  *Failure
 }
 
 // stage makes changes at once and notes the outcomes in their order.
@@ -111,6 +113,9 @@ func (w *writer) note(c Change, o outcome) {
 	}
 	if o.live != nil {
 		w.result.Live = append(w.result.Live, *o.live)
+	}
+	if o.restored != nil {
+		w.result.Restored = append(w.result.Restored, *o.restored)
 	}
 	if o.dropped {
 		w.result.Dropped = append(w.result.Dropped, c.Ref)
@@ -165,5 +170,11 @@ func (w *writer) done(c Change, u *unstructured.Unstructured) outcome {
 	if live.Health != v1alpha1.Healthy {
 		entry.Health = live.Health
 	}
-	return outcome{live: &live, entry: &entry}
+	o := outcome{live: &live, entry: &entry}
+	if c.Before != nil {
+		if fields := manifest.DriftOf(c.Before, u, w.manager); len(fields) > 0 {
+			o.restored = &Restored{Ref: c.Ref, APIVersion: u.GetAPIVersion(), Fields: fields}
+		}
+	}
+	return o
 }

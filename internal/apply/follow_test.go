@@ -28,11 +28,15 @@ func (a *app) follow(collection, name string, read func(*unstructured.Unstructur
 		_ = a.conn.Watch(ctx, r, a.namespace, kube.Selector{Fields: "metadata.name=" + name}, version, func(e kube.Event) error {
 			mu.Lock()
 			defer mu.Unlock()
-			latest = e.Object.GetResourceVersion()
-			if e.Type != kube.Bookmark {
-				values = append(values, read(e.Object))
+			latest = e.Version
+			if e.Type == kube.Bookmark {
+				return nil
 			}
-			return nil
+			u, err := e.Object()
+			if err == nil {
+				values = append(values, read(u))
+			}
+			return err
 		})
 	}()
 	return func() []int64 {

@@ -39,7 +39,12 @@ func (w *writer) apply(ctx context.Context, p patch) (*unstructured.Unstructured
 	if err != nil {
 		return nil, fmt.Errorf("encode %s: %w", manifest.RefOf(p.object), err)
 	}
-	query := url.Values{"fieldManager": {p.manager}, "force": {strconv.FormatBool(p.force)}}
+	query := url.Values{
+		"fieldManager": {p.manager}, "force": {strconv.FormatBool(p.force)},
+		// The other ways only look for keys that stand twice, by reading the body once more, and there are none: an
+		// apply refuses a field that its schema does not have by itself.
+		"fieldValidation": {"Ignore"},
+	}
 	if p.dryRun {
 		query.Set("dryRun", "All")
 	}

@@ -247,3 +247,28 @@ func TestDryRunSaysWhatWouldBe(t *testing.T) {
 		t.Error("a dry run wrote something")
 	}
 }
+
+func TestUnknownFieldsAreRefused(t *testing.T) {
+	a := newApp(t)
+	_, result := a.sync(a.set(deployment("a", "replicas: 0", "replica: 1")))
+	if len(result.Failed) != 1 || result.Failed[0].Retryable || !strings.Contains(result.Failed[0].Sentence, "replica") {
+		t.Errorf("a field that the API does not have must be named: %+v", result.Failed)
+	}
+}
+
+func TestRestoredFieldsAreNamed(t *testing.T) {
+	a := newApp(t)
+	set := a.set(configMap("a", "key: git", "other: git"))
+	a.mustSync(set)
+	a.plane.Request(t, http.MethodPatch, a.path(configMaps, "a"), map[string]any{"data": map[string]any{"key": "theirs"}})
+	drifted := a.get(configMaps, "a")
+	changes := a.plan(set)
+	if len(changes.Changes) != 1 || changes.Changes[0].Action != apply.Update {
+		t.Fatalf("drift is not noticed: %v", actions(changes))
+	}
+	changes.Changes[0].Before = drifted
+	result := a.do(changes)
+	if len(result.Restored) != 1 || len(result.Restored[0].Fields) != 1 || result.Restored[0].Fields[0].Path != "data.key" {
+		t.Errorf("want that data.key was put back: %+v", result.Restored)
+	}
+}

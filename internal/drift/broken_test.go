@@ -253,9 +253,10 @@ func TestKindWhoseDefinitionIsDeleted(t *testing.T) {
 		return n
 	}
 	before := requests()
+	was := b.conn.Requests()
 	testenv.During(t, 3*time.Second, func() error {
 		if n := requests() - before; n > 20 {
-			return fmt.Errorf("%d requests for a kind that is gone", n)
+			return fmt.Errorf("%d requests for a kind that is gone: there were %v and are %v", n, was, b.conn.Requests())
 		}
 		return nil
 	})

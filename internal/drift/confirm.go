@@ -45,6 +45,7 @@ func (w *Watcher) ask(r kube.Resource, live manifest.Live) (answered bool) {
 	switch {
 	case apierrors.IsNotFound(err) || kube.IsNotServed(err):
 		w.pods.release(live.Ref)
+		w.found.drop(live.Ref)
 		w.tell(w.table.drop(live)...)
 		return true
 	case err != nil:

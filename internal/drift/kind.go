@@ -135,6 +135,7 @@ func (k *kind) absent(err error) error {
 	for _, live := range k.w.table.of(k.gvk) {
 		owners = append(owners, k.w.table.drop(live)...)
 		k.w.pods.release(live.Ref)
+		k.w.found.drop(live.Ref)
 	}
 	k.synced.Store(true)
 	k.w.Logger.Info("the cluster does not have the kind (any more)", "kind", k.gvk.Kind, "group", k.gvk.Group)
@@ -153,7 +154,7 @@ func (k *kind) list(ctx context.Context) error {
 	var owners []manifest.Owner
 	version, err := k.w.conn.List(ctx, k.resource, "", selected, func(u *unstructured.Unstructured) error {
 		delete(known, manifest.RefOf(u))
-		told := k.see(u)
+		told := k.see(u, 0)
 		if first {
 			owners = append(owners, told...)
 		} else {
@@ -178,14 +179,18 @@ func (k *kind) list(ctx context.Context) error {
 // watch follows the kind from the last known version on.
 func (k *kind) watch(ctx context.Context) error {
 	err := k.w.conn.Watch(ctx, k.resource, "", selected, k.version, func(e kube.Event) error {
-		switch e.Type {
-		case kube.Bookmark:
-		case kube.Deleted:
-			k.deleted(e.Object)
-		default:
-			k.w.tell(k.see(e.Object)...)
+		if e.Type != kube.Bookmark && (e.Type == kube.Deleted || !k.echo(e)) {
+			u, err := e.Object()
+			if err != nil {
+				return err
+			}
+			if e.Type == kube.Deleted {
+				k.deleted(u)
+			} else {
+				k.w.tell(k.see(u, e.Size())...)
+			}
 		}
-		k.version = e.Object.GetResourceVersion()
+		k.version = e.Version
 		return nil
 	})
 	if apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
@@ -195,13 +200,24 @@ func (k *kind) watch(ctx context.Context) error {
 	return err
 }
 
-// see notes an object that carries the label, and returns who has to be told.
-func (k *kind) see(u *unstructured.Unstructured) []manifest.Owner {
+// echo says whether an event tells of a state that is known already, as from the answer to a write of our own.
+func (k *kind) echo(e kube.Event) bool {
+	live, known := k.w.table.get(manifest.Ref{Group: k.gvk.Group, Kind: k.gvk.Kind, Namespace: e.Namespace, Name: e.Name})
+	return known && live.UID == e.UID && live.ResourceVersion == e.Version && live.Health != ""
+}
+
+// see notes an object that carries the label, and returns who has to be told. An object of known size that has drifted
+// is kept, until it is put back.
+func (k *kind) see(u *unstructured.Unstructured, size int) []manifest.Owner {
 	if k.judgedElsewhere(u) {
 		return nil
 	}
 	live := k.w.recordOf(u)
+	before, _ := k.w.table.get(live.Ref)
 	owners := k.w.table.put(live)
+	if size > 0 && len(owners) > 0 && before.Owned && before.UID == live.UID && before.Baseline != live.Baseline {
+		k.w.found.keep(live.Ref, u, size)
+	}
 	k.w.followPods(live, u)
 	return owners
 }

@@ -174,9 +174,8 @@ func (h *podWatch) run() {
 		for err == nil {
 			wait = firstWait
 			err = h.all.w.conn.Watch(h.ctx, pods, h.namespace, selector, version, func(e kube.Event) error {
-				version = e.Object.GetResourceVersion()
-				h.see(e)
-				return nil
+				version = e.Version
+				return h.see(e)
 			})
 		}
 		select {
@@ -206,21 +205,25 @@ func (h *podWatch) list(selector kube.Selector) (version string, err error) {
 	return version, nil
 }
 
-func (h *podWatch) see(e kube.Event) {
+func (h *podWatch) see(e kube.Event) error {
 	if e.Type == kube.Bookmark {
-		return
+		return nil
+	}
+	u, err := e.Object()
+	if err != nil {
+		return err
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	name := e.Object.GetName()
 	if e.Type == kube.Deleted {
-		delete(h.pods, name)
-	} else if pod, ok := podOf(e.Object); ok {
-		if _, known := h.pods[name]; known || len(h.pods) < maxPods {
-			h.pods[name] = pod
+		delete(h.pods, e.Name)
+	} else if pod, ok := podOf(u); ok {
+		if _, known := h.pods[e.Name]; known || len(h.pods) < maxPods {
+			h.pods[e.Name] = pod
 		}
 	}
 	h.touch()
+	return nil
 }
 
 // podOf reads what is looked at of a Pod.

@@ -49,6 +49,7 @@ type Watcher struct {
 	conn  *kube.Conn
 	table *table
 	pods  *podWatches
+	found finds
 
 	ctx    context.Context //nolint:containedctx // ends with Close, not with a call
 	cancel context.CancelFunc
@@ -170,11 +171,17 @@ func (w *Watcher) withPods(live manifest.Live) manifest.Live {
 	return live
 }
 
+// Found returns a drifted object as it was when its drift was seen, or nil if it was not kept.
+func (w *Watcher) Found(ref manifest.Ref) *unstructured.Unstructured {
+	return w.found.of(ref)
+}
+
 // Observe notes how objects were right after a write of our own, from the answer to it. The table is right at once,
 // and the event that the write causes finds nothing changed.
 func (w *Watcher) Observe(lives ...manifest.Live) {
 	for _, live := range lives {
 		w.table.observe(live)
+		w.found.drop(live.Ref)
 		w.mu.Lock()
 		for gvk, k := range w.kinds {
 			if gvk.GroupKind() == live.GroupKind() && k.gone.Load() {

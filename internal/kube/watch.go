@@ -1,6 +1,8 @@
 package kube
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,6 +12,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/tidwall/gjson"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -32,10 +35,22 @@ const (
 	Bookmark EventType = "BOOKMARK"
 )
 
-// Event is one event of a watch. That of a bookmark carries an object with nothing but a resource version.
+// Event is one event of a watch. It is valid until the function that it was handed to returns.
 type Event struct {
-	Type   EventType
-	Object *unstructured.Unstructured
+	Type EventType
+	// Namespace, Name and UID of the object, and its resource version, are known without decoding it: half of what a
+	// watch tells is the echo of what the watcher has written itself. A bookmark has nothing but a version.
+	Namespace, Name, UID, Version string
+
+	frame []byte
+}
+
+// Size is the length of the event, in bytes.
+func (e Event) Size() int { return len(e.frame) }
+
+// Object decodes the object.
+func (e Event) Object() (*unstructured.Unstructured, error) {
+	return Decode([]byte(gjson.GetBytes(e.frame, "object").Raw))
 }
 
 // Watch calls each with what happens to the objects of r that selector chooses, from resourceVersion on, until the
@@ -61,9 +76,9 @@ func (c *Conn) Watch(ctx context.Context, r Resource, namespace string, selector
 		return err
 	}
 	defer func() { _ = response.Body.Close() }()
-	decoder := json.NewDecoder(response.Body)
+	stream := frames{reader: bufio.NewReaderSize(response.Body, 64<<10)}
 	for {
-		event, err := next(decoder)
+		event, err := stream.event()
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -79,25 +94,56 @@ func (c *Conn) Watch(ctx context.Context, r Resource, namespace string, selector
 	}
 }
 
-func next(decoder *json.Decoder) (Event, error) {
-	var frame struct {
-		Type   EventType       `json:"type"`
-		Object json.RawMessage `json:"object"`
-	}
-	if err := decoder.Decode(&frame); err != nil {
-		var syntax *json.SyntaxError
-		if errors.As(err, &syntax) {
-			return Event{}, errors.New("the stream cannot be read")
+// maxFrame bounds one event, in bytes. The API server itself takes objects of up to 3 MiB.
+const maxFrame = 32 << 20
+
+// frames reads the events of a watch one by one. An API server sends each as one line; one that is spread over several
+// is read as well.
+type frames struct {
+	reader *bufio.Reader
+	buffer []byte
+}
+
+// next returns the next frame, which is valid until it is called again.
+func (f *frames) next() ([]byte, error) {
+	f.buffer = f.buffer[:0]
+	for {
+		chunk, err := f.reader.ReadSlice('\n')
+		f.buffer = append(f.buffer, chunk...)
+		blank := len(bytes.TrimSpace(f.buffer)) == 0
+		switch {
+		case errors.Is(err, bufio.ErrBufferFull):
+		case err != nil && blank:
+			return nil, err
+		case blank:
+			f.buffer = f.buffer[:0]
+		case json.Valid(f.buffer):
+			return f.buffer, nil
+		case err != nil:
+			return nil, err // it ended in the middle of an event
 		}
+		if len(f.buffer) > maxFrame || (!blank && bytes.TrimSpace(f.buffer)[0] != '{') {
+			return nil, errors.New("the stream cannot be read")
+		}
+	}
+}
+
+func (f *frames) event() (Event, error) {
+	frame, err := f.next()
+	if err != nil {
 		return Event{}, err
 	}
-	if frame.Type == "ERROR" {
+	text := func(path string) string { return gjson.GetBytes(frame, path).Str }
+	kind := EventType(text("type"))
+	if kind == "ERROR" {
 		status := metav1.Status{}
-		if json.Unmarshal(frame.Object, &status) != nil {
+		if json.Unmarshal([]byte(gjson.GetBytes(frame, "object").Raw), &status) != nil {
 			return Event{}, errors.New("the server ended it with an error that cannot be read")
 		}
 		return Event{}, &apierrors.StatusError{ErrStatus: status}
 	}
-	u, err := Decode(frame.Object)
-	return Event{Type: frame.Type, Object: u}, err
+	return Event{
+		Type: kind, Namespace: text("object.metadata.namespace"), Name: text("object.metadata.name"),
+		UID: text("object.metadata.uid"), Version: text("object.metadata.resourceVersion"), frame: frame,
+	}, nil
 }

@@ -60,7 +60,7 @@ func TestListGoesThroughAllPagesAndWatchGoesOn(t *testing.T) {
 	go func() {
 		done <- conn.Watch(ctx, r, namespace, selector, version, func(e kube.Event) error {
 			if e.Type != kube.Bookmark {
-				events <- string(e.Type) + " " + e.Object.GetName()
+				events <- string(e.Type) + " " + e.Name
 			}
 			return nil
 		})

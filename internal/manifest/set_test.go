@@ -43,7 +43,7 @@ func TestNewSetOrder(t *testing.T) {
 		{"ConfigMap shop/early", -1, StageConfig},
 		{"CustomResourceDefinition databases.example.com", 0, StageFoundation},
 		{"Namespace shop", 0, StageFoundation},
-		{"Service shop/a", 0, StageService},
+		{"Service shop/a", 0, StageConfig},
 		{"Deployment other/a", 0, StageWorkload},
 		{"Deployment shop/b", 0, StageWorkload},
 		{"Database shop/main", 0, StageCustom},
@@ -207,18 +207,20 @@ func TestNewSetLimits(t *testing.T) {
 }
 
 func TestStage(t *testing.T) {
-	order := []schema.GroupKind{
-		{Kind: "Namespace"}, {Group: "rbac.authorization.k8s.io", Kind: "Role"}, {Kind: "Service"},
-		{Group: "apps", Kind: "StatefulSet"}, {Group: "networking.k8s.io", Kind: "Ingress"},
-		{Group: "admissionregistration.k8s.io", Kind: "ValidatingWebhookConfiguration"}, {Group: "example.com", Kind: "Database"},
+	order := [][]schema.GroupKind{
+		{{Kind: "Namespace"}, {Group: "apiextensions.k8s.io", Kind: "CustomResourceDefinition"}},
+		{{Group: "rbac.authorization.k8s.io", Kind: "Role"}, {Kind: "Service"}, {Group: "networking.k8s.io", Kind: "NetworkPolicy"}},
+		{{Group: "apps", Kind: "StatefulSet"}, {Group: "networking.k8s.io", Kind: "Ingress"}},
+		{{Group: "autoscaling", Kind: "HorizontalPodAutoscaler"}, {Group: "apiregistration.k8s.io", Kind: "APIService"}},
+		{{Group: "admissionregistration.k8s.io", Kind: "ValidatingWebhookConfiguration"}},
+		{{Group: "example.com", Kind: "Database"}},
 	}
-	for i, gk := range order {
-		if got := Stage(gk); got != i {
-			t.Errorf("Stage(%s) = %d, want %d", gk, got, i)
+	for i, kinds := range order {
+		for _, gk := range kinds {
+			if got := Stage(gk); got != i {
+				t.Errorf("Stage(%s) = %d, want %d", gk, got, i)
+			}
 		}
-	}
-	if got := Stage(schema.GroupKind{Group: "networking.k8s.io", Kind: "NetworkPolicy"}); got != StageConfig {
-		t.Errorf("Stage(NetworkPolicy) = %d, want %d", got, StageConfig)
 	}
 }
 

@@ -5,10 +5,9 @@ import "k8s.io/apimachinery/pkg/runtime/schema"
 // The stages of a wave. Objects of one stage do not need each other and are applied in parallel.
 const (
 	StageFoundation = iota // namespaces and custom resource definitions
-	StageConfig            // policies, access, configuration and storage
-	StageService           // names by which workloads find each other
-	StageWorkload          // what runs
-	StageRoute             // what leads to, scales or guards what runs
+	StageConfig            // policies, access, configuration, storage, and the names by which workloads find each other
+	StageWorkload          // what runs, and what leads to it by such a name
+	StageRoute             // what scales or guards what runs, or serves an API by it
 	StageWebhook           // what could refuse everything above while it does not run
 	StageCustom            // custom resources, whose controllers may be among the workloads
 )
@@ -17,18 +16,17 @@ var stages = map[schema.GroupKind]int{
 	{Kind: "Namespace"}: StageFoundation,
 	{Group: "apiextensions.k8s.io", Kind: "CustomResourceDefinition"}: StageFoundation,
 
-	{Kind: "ServiceAccount"}:        StageConfig,
-	{Kind: "Secret"}:                StageConfig,
-	{Kind: "ConfigMap"}:             StageConfig,
-	{Kind: "ResourceQuota"}:         StageConfig,
-	{Kind: "LimitRange"}:            StageConfig,
-	{Kind: "PersistentVolume"}:      StageConfig,
-	{Kind: "PersistentVolumeClaim"}: StageConfig,
-	{Kind: "Node"}:                  StageConfig,
-
-	{Kind: "Service"}:   StageService,
-	{Kind: "Endpoints"}: StageService,
-	{Group: "discovery.k8s.io", Kind: "EndpointSlice"}: StageService,
+	{Kind: "ServiceAccount"}:                           StageConfig,
+	{Kind: "Secret"}:                                   StageConfig,
+	{Kind: "ConfigMap"}:                                StageConfig,
+	{Kind: "ResourceQuota"}:                            StageConfig,
+	{Kind: "LimitRange"}:                               StageConfig,
+	{Kind: "PersistentVolume"}:                         StageConfig,
+	{Kind: "PersistentVolumeClaim"}:                    StageConfig,
+	{Kind: "Node"}:                                     StageConfig,
+	{Kind: "Service"}:                                  StageConfig,
+	{Kind: "Endpoints"}:                                StageConfig,
+	{Group: "discovery.k8s.io", Kind: "EndpointSlice"}: StageConfig,
 
 	{Kind: "Pod"}:                                   StageWorkload,
 	{Kind: "ReplicationController"}:                 StageWorkload,
@@ -40,8 +38,7 @@ var stages = map[schema.GroupKind]int{
 	{Group: "batch", Kind: "CronJob"}:               StageWorkload,
 	{Group: "argoproj.io", Kind: "Rollout"}:         StageWorkload,
 	{Group: "serving.knative.dev", Kind: "Service"}: StageWorkload,
-
-	{Group: "networking.k8s.io", Kind: "Ingress"}: StageRoute,
+	{Group: "networking.k8s.io", Kind: "Ingress"}:   StageWorkload,
 }
 
 // groupStages holds the stage of the kinds of a group that are not listed by themselves.

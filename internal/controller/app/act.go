@@ -31,12 +31,13 @@ func (r *Reconciler) act(ctx context.Context, app *v1alpha1.App, t *target.Targe
 		return r.again(app, true), nil
 	}
 	fight, wait := r.contested(ctx, app, t, d, changes)
-	drifted := r.witness(ctx, app, t, changes)
+	r.witness(ctx, app, t, changes)
 	options := apply.Options{Owner: origin.OwnerOf(app), Key: r.Key, As: origin.As(app), Health: r.Health}
 	waves := changes.Waves()
 	for i, wave := range waves {
 		result := apply.Do(ctx, t.Conn, wave.Changes, options)
 		r.absorb(app, t, result)
+		r.restored(app, result.Restored)
 		if len(result.Failed) > 0 {
 			return r.unapplied(app, t, result.Failed)
 		}
@@ -49,7 +50,6 @@ func (r *Reconciler) act(ctx context.Context, app *v1alpha1.App, t *target.Targe
 			}
 		}
 	}
-	r.restored(ctx, app, t, drifted)
 	if fight != "" {
 		r.stopped(app, "Contested", fight)
 		app.Status.Sync = v1alpha1.OutOfSync

@@ -20,48 +20,39 @@ import (
 // told which field it was. The others are put back without that.
 const witnessed = 10
 
-// witness reads the objects that drifted, as they are before they are put back.
-func (r *Reconciler) witness(ctx context.Context, app *v1alpha1.App, t *target.Target, changes apply.ChangeSet) []*unstructured.Unstructured {
+// witness finds the objects that drifted as they are before they are put back: as the watch has shown them, or else by
+// reading them.
+func (r *Reconciler) witness(ctx context.Context, app *v1alpha1.App, t *target.Target, changes apply.ChangeSet) {
 	if app.Status.Revision != app.Spec.Source.Revision {
-		return nil
+		return
 	}
-	var drifted []*unstructured.Unstructured
-	for _, c := range changes.Of(apply.Update) {
-		if !c.Listed() || !c.Known || c.Entry.Desired != c.Desired || c.Entry.Baseline == c.Live.Baseline {
+	read := 0
+	for i := range changes.Changes {
+		c := &changes.Changes[i]
+		if c.Action != apply.Update || !c.Listed() || !c.Known || c.Entry.Desired != c.Desired || c.Entry.Baseline == c.Live.Baseline {
 			continue
 		}
-		if len(drifted) == witnessed {
-			break
+		if c.Before = t.Live.Found(c.Ref); c.Before != nil || read == witnessed {
+			continue
 		}
-		if u, err := r.get(ctx, t, c.Item.GroupVersionKind(), c.Ref); err == nil {
-			drifted = append(drifted, u)
-		} else {
+		read++
+		var err error
+		if c.Before, err = r.get(ctx, t, c.Item.GroupVersionKind(), c.Ref); err != nil {
 			r.Log.Debug("drifted object not read before it is put back", "object", c.Ref.String(), "error", err)
 		}
 	}
-	return drifted
 }
 
 // restored tells people which fields were put back, and who had changed them.
-func (r *Reconciler) restored(ctx context.Context, app *v1alpha1.App, t *target.Target, drifted []*unstructured.Unstructured) {
-	manager := origin.OwnerOf(app).Manager()
-	for _, before := range drifted {
-		ref := manifest.RefOf(before)
-		after, err := r.get(ctx, t, before.GroupVersionKind(), ref)
-		if err != nil {
-			r.Log.Debug("restored object not read", "object", ref.String(), "error", err)
-			continue
-		}
-		fields := manifest.DriftOf(before, after, manager)
-		if len(fields) == 0 {
-			continue // nothing but the baseline was renewed
-		}
-		r.reverts.Undone(ref, fields, r.Now())
-		d := describeDrift(ref, fields)
+func (r *Reconciler) restored(app *v1alpha1.App, restored []apply.Restored) {
+	for _, was := range restored {
+		ref := was.Ref
+		r.reverts.Undone(ref, was.Fields, r.Now())
+		d := describeDrift(ref, was.Fields)
 		// The object and its fields are part of what tells one Event from another: without them the second would be
 		// counted as the first again, and its words would be lost.
 		at := &corev1.ObjectReference{
-			APIVersion: before.GetAPIVersion(), Kind: ref.Kind, Namespace: ref.Namespace, Name: ref.Name, FieldPath: joined(d.Fields),
+			APIVersion: was.APIVersion, Kind: ref.Kind, Namespace: ref.Namespace, Name: ref.Name, FieldPath: joined(d.Fields),
 		}
 		r.Events.Eventf(app, at, normal, "DriftUndone", "SelfHeal", "%s", ref.String()+": "+joined(d.Fields)+by(d.Manager)+" put back as Git says")
 		r.Log.Info("drift undone", "app", app.Name, "object", ref.String(), "fields", d.Fields, "manager", d.Manager)
