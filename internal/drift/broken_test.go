@@ -236,7 +236,7 @@ func TestKindWhoseDefinitionIsDeleted(t *testing.T) {
 		})
 	}
 	define()
-	b.track(gvk, configMaps)
+	b.track(gvk) // and nothing of which other tests leave something to be deleted
 	widget := b.apply("apiVersion: " + group + "/v1\nkind: Widget\nmetadata: {name: a}")
 	b.eventually(widget.Ref, func(manifest.Live) error { return nil })
 	b.plane.Request(t, http.MethodDelete, path+"/widgets."+group, nil)

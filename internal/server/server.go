@@ -65,7 +65,7 @@ type Options struct {
 }
 
 // defaultWorkers hides the latency of the API servers; what is sent at once is bounded for each cluster by itself.
-const defaultWorkers = 32
+const defaultWorkers = 64
 
 // stopTimeout bounds how long a stop waits for what is under way.
 const stopTimeout = 20 * time.Second

@@ -1,9 +1,11 @@
 package app
 
 import (
+	"slices"
 	"sync"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -112,4 +114,56 @@ func (t *tries) done(app types.NamespacedName) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.apps, app)
+}
+
+// steadyAfter is how long what was healthy may be progressing before its status says so: an object that is put back is
+// often healthy again before anybody could have read it.
+const steadyAfter = time.Second
+
+// wavers remembers since when Apps have been progressing without their status saying so.
+type wavers struct {
+	mu   sync.Mutex
+	apps map[types.NamespacedName]time.Time
+}
+
+// hold returns how long the status of app need not be written yet: nothing of it has changed but that what was healthy
+// is progressing, since a moment ago.
+func (w *wavers) hold(app types.NamespacedName, before, after *v1alpha1.AppStatus, now time.Time) time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !waver(before, after) {
+		delete(w.apps, app)
+		return 0
+	}
+	since, known := w.apps[app]
+	if !known {
+		if w.apps == nil {
+			w.apps = map[types.NamespacedName]time.Time{}
+		}
+		since, w.apps[app] = now, now
+	}
+	return max(0, since.Add(steadyAfter).Sub(now))
+}
+
+func (w *wavers) forget(app types.NamespacedName) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.apps, app)
+}
+
+// waver says whether after differs from before in nothing but that what was healthy is progressing.
+func waver(before, after *v1alpha1.AppStatus) bool {
+	if before.Health != v1alpha1.Healthy || after.Health != v1alpha1.Progressing {
+		return false
+	}
+	sameButHealth := func(a, b v1alpha1.InventoryEntry) bool {
+		a.Health, b.Health = "", ""
+		return a == b
+	}
+	if !slices.EqualFunc(before.Inventory, after.Inventory, sameButHealth) {
+		return false
+	}
+	calm := *after
+	calm.Health, calm.Inventory, calm.Why, calm.Conditions = before.Health, before.Inventory, before.Why, before.Conditions
+	return equality.Semantic.DeepEqual(before, &calm)
 }

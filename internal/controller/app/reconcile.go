@@ -16,7 +16,7 @@ import (
 )
 
 // Reconcile brings one App's cluster to what its revision says, or finds out that it is there already.
-func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (_ ctrl.Result, err error) {
+func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (result ctrl.Result, err error) {
 	app := &v1alpha1.App{}
 	if err := r.Client.Get(ctx, req.NamespacedName, app); err != nil {
 		if client.IgnoreNotFound(err) == nil {
@@ -30,6 +30,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (_ ctrl.Re
 	app = r.recent.latest(app)
 	before := app.DeepCopy()
 	defer func() {
+		if wait := r.wavers.hold(req.NamespacedName, &before.Status, &app.Status, r.Now()); wait > 0 && err == nil {
+			result = ctrl.Result{RequeueAfter: wait}
+			return
+		}
 		if patchErr := r.patchStatus(ctx, before, app); patchErr != nil && err == nil {
 			err = patchErr
 		}
@@ -134,6 +138,7 @@ func (r *Reconciler) forget(app types.NamespacedName) {
 	r.tries.done(app)
 	r.rules.forget(app)
 	r.recent.forget(app)
+	r.wavers.forget(app)
 }
 
 // patchStatus writes the status if it changed. Nothing that was applied is lost if this fails: the objects carry their

@@ -57,6 +57,7 @@ type Reconciler struct {
 	rules  rulebook
 	recent recent
 	tries  tries
+	wavers wavers
 	waker  wake.Waker
 	// reverts remembers which fields were put back how often.
 	reverts drift.Reverts
