@@ -33,7 +33,9 @@ func TestWaversHold(t *testing.T) {
 		"Degraded":    {"Trouble is told at once.", becomes(func(s *v1alpha1.AppStatus) { s.Health = v1alpha1.Degraded }), false},
 		"Revision":    {"That a revision was applied is told at once.", becomes(func(s *v1alpha1.AppStatus) { s.Revision = "b" }), false},
 		"Written":     {"So is that an object was written anew.", becomes(func(s *v1alpha1.AppStatus) { s.Inventory[0].UID = "2" }), false},
-		"More":        {"So is another object.", becomes(func(s *v1alpha1.AppStatus) { s.Inventory = append(s.Inventory, v1alpha1.InventoryEntry{ID: "/Service/shop/cart"}) }), false},
+		"More": {"So is another object.", becomes(func(s *v1alpha1.AppStatus) {
+			s.Inventory = append(s.Inventory, v1alpha1.InventoryEntry{ID: "/Service/shop/cart"})
+		}), false},
 	}
 	app, now := types.NamespacedName{Name: "cart"}, time.Unix(1_800_000_000, 0)
 	for name, tc := range cases {

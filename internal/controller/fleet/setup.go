@@ -55,7 +55,6 @@ type Reconciler struct {
 
 	mu     sync.Mutex
 	states map[types.NamespacedName]*state
-	queue  workqueue.TypedRateLimitingInterface[reconcile.Request]
 }
 
 // state is what the Reconciler keeps in mind of one Fleet. All of it can be made again.
