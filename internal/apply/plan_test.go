@@ -168,7 +168,7 @@ func TestPlan(t *testing.T) {
 		},
 		"reverse order": {
 			"what needs others goes before what it needs", newWorld().git("ConfigMap", "a").has("ConfigMap", "a", "b").has("Service", "b").has("Widget", "b").has("Pod", "b"),
-			[]string{"Unchanged ConfigMap a", "Delete Widget b", "Delete Pod b", "Delete Service b", "Delete ConfigMap b"},
+			[]string{"Unchanged ConfigMap a", "Delete Widget b", "Delete Pod b", "Delete ConfigMap b", "Delete Service b"},
 		},
 		"namespace": {"always needs a person", newWorld().git("ConfigMap", "a").has("ConfigMap", "a").has("Namespace", "old"), []string{"Unchanged ConfigMap a", "Wait Namespace old"}},
 		"definition whose resource stays": {
