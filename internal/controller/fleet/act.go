@@ -99,8 +99,38 @@ func (r *Reconciler) exists(ctx context.Context, fleet *v1alpha1.Fleet, st *stat
 	return nil
 }
 
-// update writes the part of the spec that the Fleet owns as one patch.
+// update writes the part of the spec that the Fleet owns.
 func (r *Reconciler) update(ctx context.Context, fleet *v1alpha1.Fleet, st *state, u update) error {
+	key := types.NamespacedName{Namespace: fleet.Namespace, Name: u.Member.Name}
+	generation, err := r.replace(ctx, key, u)
+	if apierrors.IsConflict(err) {
+		generation, err = r.patch(ctx, key, u)
+	}
+	if err != nil {
+		if apierrors.IsNotFound(err) {
+			st.roster.remove(u.Member.Name, u.Member.UID)
+		}
+		return fmt.Errorf("move App %s to %.7s: %w", u.Member.Name, u.Spec.Source.Revision, err)
+	}
+	r.note(fleet, st, u.Member.moved(u.Spec, generation))
+	return nil
+}
+
+// replace writes the App as the cache shows it with its new spec, which is what costs the API server least. It is a
+// conflict if the cache is behind.
+func (r *Reconciler) replace(ctx context.Context, key types.NamespacedName, u update) (generation int64, err error) {
+	app := &v1alpha1.App{}
+	if err := r.Client.Get(ctx, key, app); err != nil || app.UID != u.Member.UID {
+		return 0, apierrors.NewConflict(v1alpha1.GroupVersion.WithResource("apps").GroupResource(), key.Name, err)
+	}
+	app.Spec.Source, app.Spec.Removal = u.Spec.Source, u.Spec.Removal
+	app.Spec.SelfHeal, app.Spec.ServiceAccountName = u.Spec.SelfHeal, u.Spec.ServiceAccountName
+	meta, err := r.Records.Update(ctx, app)
+	return meta.Generation, err
+}
+
+// patch writes only what the Fleet owns of the spec, whatever else of the App has changed.
+func (r *Reconciler) patch(ctx context.Context, key types.NamespacedName, u update) (generation int64, err error) {
 	spec := map[string]any{
 		"source":             u.Spec.Source,
 		"selfHeal":           u.Spec.SelfHeal,
@@ -109,17 +139,10 @@ func (r *Reconciler) update(ctx context.Context, fleet *v1alpha1.Fleet, st *stat
 	}
 	body, err := json.Marshal(map[string]any{"metadata": map[string]any{"uid": u.Member.UID}, "spec": spec})
 	if err != nil {
-		return fmt.Errorf("encode App %s: %w", u.Member.Name, err)
+		return 0, fmt.Errorf("encode App %s: %w", u.Member.Name, err)
 	}
-	meta, err := r.Records.Patch(ctx, types.NamespacedName{Namespace: fleet.Namespace, Name: u.Member.Name}, body)
-	if err != nil {
-		if apierrors.IsNotFound(err) {
-			st.roster.remove(u.Member.Name, u.Member.UID)
-		}
-		return fmt.Errorf("move App %s to %.7s: %w", u.Member.Name, u.Spec.Source.Revision, err)
-	}
-	r.note(fleet, st, u.Member.moved(u.Spec, meta.Generation))
-	return nil
+	meta, err := r.Records.Patch(ctx, key, body)
+	return meta.Generation, err
 }
 
 func orNull(s string) any {

@@ -41,6 +41,18 @@ func (w *Writer) Create(ctx context.Context, app *v1alpha1.App) error {
 	return nil
 }
 
+// Update writes all of an App but its status, and returns its metadata as they are then. It is a conflict if the App has
+// been written to since it was read.
+func (w *Writer) Update(ctx context.Context, app *v1alpha1.App) (metav1.ObjectMeta, error) {
+	next := *app
+	next.Status = v1alpha1.AppStatus{} // which this does not write
+	body, err := encode(&next)
+	if err != nil {
+		return metav1.ObjectMeta{}, err
+	}
+	return w.send(ctx, kube.Request{Verb: "update", Path: path(app.Namespace, app.Name), Body: body, Accept: metadataOnly, Flow: app.Name})
+}
+
 // Patch changes parts of an App by a JSON merge patch, and returns its metadata as they are then.
 func (w *Writer) Patch(ctx context.Context, app types.NamespacedName, patch []byte) (metav1.ObjectMeta, error) {
 	return w.send(ctx, kube.Request{

@@ -107,6 +107,29 @@ func TestCreate(t *testing.T) {
 	}
 }
 
+func TestUpdate(t *testing.T) {
+	d := newDesk(t)
+	before := d.made(t)
+	after := before.DeepCopy()
+	after.Status.Sync = v1alpha1.Synced
+	read, err := d.Status(t.Context(), after)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := read.DeepCopy()
+	next.Spec.Source.Path = "apps/basket"
+	meta, err := d.Update(t.Context(), next)
+	if err != nil || meta.Generation != 2 {
+		t.Fatalf("got generation %d, %v; want 2", meta.Generation, err)
+	}
+	next.ObjectMeta = meta
+	next.ManagedFields = nil
+	d.same(t, next) // with its status
+	if _, err := d.Update(t.Context(), read); !apierrors.IsConflict(err) {
+		t.Errorf("from what was read before: got %v, want a conflict", err)
+	}
+}
+
 func TestPatch(t *testing.T) {
 	d := newDesk(t)
 	app := d.made(t)
