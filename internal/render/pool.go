@@ -13,7 +13,7 @@ import (
 const (
 	idleTime    = 20 * time.Second // after which a worker without work is let go
 	jobsAWorker = 2000             // after which a worker is replaced
-	workerGOGC  = 400
+	workerGOGC  = 200
 )
 
 // pool owns the worker processes. Whoever waits for one is served in the order of coming.
