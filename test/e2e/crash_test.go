@@ -12,11 +12,9 @@ import (
 )
 
 const (
-	crashSeed   = 20
-	crashApps   = 200
-	crashRounds = 5
-	// crashKills is how often Sengu is killed in each round: 20 times in all.
-	crashKills = 4
+	crashSeed  = 20
+	crashApps  = 200
+	crashKills = 20
 )
 
 // crash is the state of a test that kills Sengu.
@@ -27,9 +25,10 @@ type crash struct {
 	random            *rand.Rand
 }
 
-// TestKill9 kills Sengu at 20 random moments of syncs of 200 Apps. A moment is a number of objects that the cluster has
-// been seen to get. What comes out is the same as without, nothing is ever pruned that Git has, and what a commit
-// removes while Sengu is dead, from under its unfinished sync, goes to the last object.
+// TestKill9 kills Sengu at 20 random moments of a sync of 200 Apps. A moment is a number of objects that the cluster has
+// been seen to get. After each kill, while Sengu is dead and its sync unfinished, a commit removes half of the objects
+// of every App: once Sengu is back, what runs is what Git has, to the object, and nothing that Git has was ever pruned.
+// After the first kill, there is no such commit before Sengu has ended what it began.
 func TestKill9(t *testing.T) {
 	t.Parallel()
 	s := newSengu(t, onlyDev)
@@ -39,60 +38,60 @@ func TestKill9(t *testing.T) {
 		configs:  s.follow(s.dev, &corev1.ConfigMapList{}, client.HasLabels{ownLabel}),
 		random:   rand.New(rand.NewPCG(crashSeed, crashSeed)),
 	}
-	for round := range crashRounds {
-		c.interrupted(round)
+	removal := files{}
+	for i := range crashApps {
+		removal[folder(crashName(i), "dev")+"/round.yaml"] = gone
+	}
+	for round := range crashKills {
+		head := c.repo.commit(c.whole(round))
+		c.interrupt(round)
 		if round == 0 {
 			c.launch()
-			c.ends(s.repo.head, round, crashApps)
+			c.ends(head, round, crashApps)
 			c.kill9()
 		}
-		removal := files{}
-		for i := range crashApps {
-			removal[folder(crashName(i), "dev")+"/round.yaml"] = gone
-		}
-		head := s.repo.commit(removal) // while nobody is there to notice
+		head = c.repo.commit(removal) // while nobody is there to notice
 		c.launch()
 		c.ends(head, round, 0)
-		if t.Failed() {
-			return
-		}
 	}
 }
 
 func crashName(i int) string { return fmt.Sprintf("app%03d", i) }
 
-// roundName is the name of the objects that App i has in one round only.
-func roundName(i, round int) string { return fmt.Sprintf("%s-round%d", crashName(i), round) }
+// roundMark is in the names of the objects that there are in one round only.
+func roundMark(round int) string { return fmt.Sprintf("-round%d", round) }
 
-// interrupted commits the state of a round and kills Sengu again and again while it syncs. It leaves it dead.
-func (c *crash) interrupted(round int) {
-	c.Helper()
+// whole is the change that gives every App the two objects of a round, beside the two that it always has.
+func (c *crash) whole(round int) files {
 	tree := files{}
 	for i := range crashApps {
-		at := folder(crashName(i), "dev")
+		at, name := folder(crashName(i), "dev"), crashName(i)+roundMark(round)
 		tree[at+"/keep.yaml"] = configMap(crashName(i), fmt.Sprintf("round %d", round)) + "---\n" + serviceAccount(crashName(i))
-		tree[at+"/round.yaml"] = configMap(roundName(i, round), "only now") + "---\n" + serviceAccount(roundName(i, round))
+		tree[at+"/round.yaml"] = configMap(name, "only now") + "---\n" + serviceAccount(name)
 	}
-	base := c.accounts.count(watch.Added)
-	c.repo.commit(tree)
-	for kill := range crashKills {
-		// The account is the last object of the round that an App gets: between two kills many Apps are under way.
-		step := crashApps / crashKills
-		moment := base + kill*step + 1 + c.random.IntN(step-10)
-		if round == 0 {
-			moment = base + 2*kill*step + 1 + c.random.IntN(2*step-10) // in the first round there are two of each App
-		}
-		c.eventually(fmt.Sprintf("%d objects are applied", moment), func() error {
-			if n := c.accounts.count(watch.Added); n < moment {
-				return fmt.Errorf("%d are", n)
+	return tree
+}
+
+// interrupt kills Sengu at a random moment of a round.
+func (c *crash) interrupt(round int) {
+	c.Helper()
+	applied := func(all []sight) int { // the account is the last object of the round that an App gets
+		n := 0
+		for _, one := range all {
+			if one.event == watch.Added && strings.HasSuffix(one.object.GetName(), roundMark(round)) {
+				n++
 			}
-			return nil
-		})
-		c.kill9()
-		if kill < crashKills-1 {
-			c.launch()
 		}
+		return n
 	}
+	moment := 1 + c.random.IntN(crashApps-20)
+	c.accounts.until(fmt.Sprintf("%d Apps of round %d are applied", moment, round), func(all []sight) error {
+		if n := applied(all); n < moment {
+			return fmt.Errorf("%d are", n)
+		}
+		return nil
+	})
+	c.kill9()
 	apps, err := c.apps()
 	if err != nil {
 		c.Fatal(err)
@@ -103,9 +102,9 @@ func (c *crash) interrupted(round int) {
 			unfinished++
 		}
 	}
-	c.Logf("round %d: the last kill came with %d Apps unfinished", round, unfinished)
-	if round == 0 && unfinished == 0 {
-		c.Error("nothing was interrupted: the test proves nothing")
+	c.Logf("round %d: killed after %d objects, with %d Apps unfinished", round, applied(c.accounts.all()), unfinished)
+	if unfinished == 0 {
+		c.Errorf("round %d: nothing was interrupted: the test proves nothing", round)
 	}
 }
 
@@ -118,7 +117,7 @@ func (c *crash) ends(head string, round, extra int) {
 		for _, kind := range []string{"ConfigMap/", "ServiceAccount/"} {
 			want[kind+crashName(i)] = true
 			if i < extra {
-				want[kind+roundName(i, round)] = true
+				want[kind+crashName(i)+roundMark(round)] = true
 			}
 		}
 	}
@@ -138,7 +137,8 @@ func (c *crash) ends(head string, round, extra int) {
 	})
 	for _, f := range []*follower{c.accounts, c.configs} {
 		f.must(func(one sight) error {
-			if strings.Contains(one.object.GetName(), "-round") && extra == 0 {
+			name := one.object.GetName()
+			if strings.Contains(name, "-round") && (extra == 0 || !strings.HasSuffix(name, roundMark(round))) {
 				return nil
 			}
 			return neverDeleted(one)
@@ -149,4 +149,68 @@ func (c *crash) ends(head string, round, extra int) {
 			c.Fatal(err)
 		}
 	}
+}
+
+// TestKill9InPrune kills Sengu again and again in the middle of a prune: what Git still has is never deleted, and what
+// it no longer has goes after the last start, each object once.
+func TestKill9InPrune(t *testing.T) {
+	t.Parallel()
+	const objects, kills = 400, 4
+	s := newSengu(t, onlyDev)
+	at := folder("web", "dev")
+	tree := fourObjects(folder("other", "dev"), "other", "x")
+	removal, leaving := files{}, map[string]bool{}
+	for i := range objects {
+		name := fmt.Sprintf("object%03d", i)
+		tree[at+"/"+name+".yaml"] = configMap(name, "x")
+		if i%2 == 1 { // half of the App, which is within the budget
+			removal[at+"/"+name+".yaml"], leaving[name] = gone, true
+		}
+	}
+	s.synced(s.repo.commit(tree), 2)
+	before, configs := s.uids(s.dev), s.follow(s.dev, &corev1.ConfigMapList{}, client.HasLabels{ownLabel})
+	random := rand.New(rand.NewPCG(crashSeed, crashSeed))
+	s.kill9()
+	head := s.repo.commit(removal)
+	for kill := range kills {
+		moment := kill*len(leaving)/(kills+1) + 1 + random.IntN(10)
+		s.launch()
+		configs.until(fmt.Sprintf("%d objects are deleted", moment), func([]sight) error {
+			if n := configs.count(watch.Deleted); n < moment {
+				return fmt.Errorf("%d are", n)
+			}
+			return nil
+		})
+		s.kill9()
+		left := len(s.uids(s.dev)) - len(before) + len(leaving)
+		t.Logf("killed with %d objects to prune", left)
+		if kill == 0 && left == 0 {
+			t.Error("the prune was not interrupted: the test proves nothing")
+		}
+	}
+	s.start()
+	s.synced(head, 2)
+	for id := range before {
+		if leaving[strings.TrimPrefix(id, "ConfigMap/")] {
+			delete(before, id)
+		}
+	}
+	s.kept(s.dev, before, objects/2+4)
+	s.eventually("the rest is pruned", func() error {
+		if n := len(s.uids(s.dev)); n != len(before) {
+			return fmt.Errorf("there are %d objects, not %d", n, len(before))
+		}
+		return nil
+	})
+	seen := map[string]int{}
+	configs.must(func(one sight) error {
+		if one.event != watch.Deleted {
+			return nil
+		}
+		name := one.object.GetName()
+		if seen[name]++; !leaving[name] || seen[name] > 1 {
+			return fmt.Errorf("deleted %d times, and Git has it: %t", seen[name], !leaving[name])
+		}
+		return nil
+	})
 }

@@ -1,14 +1,14 @@
 package e2e_test
 
 import (
+	"context"
 	"fmt"
 	"testing"
 
+	admissionv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
-
-	admissionv1 "k8s.io/api/admissionregistration/v1"
 )
 
 // mutation is a policy that changes what Sengu sets and adds what it does not, in one namespace.
@@ -26,28 +26,43 @@ spec:
   - patchType: ApplyConfiguration
     applyConfiguration:
       expression: >-
-        Object{metadata: Object.metadata{annotations: {"example.com/added": "by the policy"}}, data: {"value": "of the policy", "more": "of the policy"}}
+        Object{metadata: Object.metadata{annotations: {"example.com/added": "by the mutation"}}, data: {"value": "of the mutation", "more": "of the mutation"}}
 `
 
+// mutated is the value that a mutation gives to a ConfigMap.
+const mutated = "of the mutation"
+
 // TestMutationDoesNotFlap has a policy change an object that Sengu applies. Sengu takes it as it is, and goes on
-// noticing what others change. Nothing here waits for a while to see that nothing happens: each look is preceded by a
-// drift that Sengu has to undo, and it sees the changes of a kind in order. Each drift is of another object, as reverts
-// of the same that repeat back off.
+// noticing what others change.
 func TestMutationDoesNotFlap(t *testing.T) {
 	t.Parallel()
 	s := newSengu(t, onlyDev)
 	s.create(s.dev, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: s.target}})
 	s.policy()
+	s.look(nil, func(i int, before *corev1.ConfigMap) {
+		after := s.configMap("mutated")
+		if s.have(s.dev, after); after.ResourceVersion != before.ResourceVersion {
+			t.Fatalf("look %d: Sengu wrote the mutated object again: %v", i, after.ManagedFields)
+		}
+	})
+}
+
+// look delivers ConfigMaps, and more, that something mutates, and calls check again and again when Sengu has had reason
+// and time to write the ConfigMap mutated once more. Nothing here waits for a while to see that nothing happens: each
+// look is preceded by a drift that Sengu has to undo, and it sees the changes of a kind in order. Each drift is of
+// another object, as reverts of the same that repeat back off.
+func (s *sengu) look(more files, check func(i int, before *corev1.ConfigMap)) {
+	s.Helper()
 	const looks = 20
 	at := folder("web", "dev")
-	tree := files{at + "/a.yaml": configMap("mutated", "git")}
+	tree := files{at + "/a.yaml": configMap("mutated", "git")}.with(more)
 	other := func(i int) string { return fmt.Sprintf("other%02d", i) }
 	for i := range looks {
 		tree[at+"/"+other(i)+".yaml"] = configMap(other(i), "git")
 	}
 	s.synced(s.repo.commit(tree), 1)
-	if err := s.holds(s.dev, "mutated", "of the policy"); err != nil {
-		t.Fatalf("the policy does nothing, so that this test would not notice anything: %v", err)
+	if err := s.holds(s.dev, "mutated", mutated); err != nil {
+		s.Fatalf("nothing is mutated, so that this test would not notice anything: %v", err)
 	}
 	for i := range looks {
 		// Somebody writes what is not Sengu's business, which makes the watch tell of the object.
@@ -62,13 +77,10 @@ func TestMutationDoesNotFlap(t *testing.T) {
 			}
 			return nil
 		})
-		after := s.configMap("mutated")
-		if s.have(s.dev, after); after.ResourceVersion != before.ResourceVersion {
-			t.Fatalf("look %d: Sengu wrote the mutated object again: %v", i, after.ManagedFields)
-		}
+		check(i, before)
 	}
 	if err := notSynced(s.app("web", "dev")); err != nil {
-		t.Error(err)
+		s.Error(err)
 	}
 }
 
@@ -84,23 +96,32 @@ func (s *sengu) policy() {
 	s.create(s.dev, &admissionv1.MutatingAdmissionPolicyBinding{
 		ObjectMeta: metav1.ObjectMeta{Name: s.target},
 		Spec: admissionv1.MutatingAdmissionPolicyBindingSpec{
-			PolicyName: s.target,
-			MatchResources: &admissionv1.MatchResources{NamespaceSelector: &metav1.LabelSelector{
-				MatchLabels: map[string]string{"kubernetes.io/metadata.name": s.target},
-			}},
+			PolicyName:     s.target,
+			MatchResources: &admissionv1.MatchResources{NamespaceSelector: s.onlyTarget()},
 		},
 	})
 	s.Cleanup(func() {
-		_ = s.dev.Delete(s.Context(), p) // with the plane at the latest
+		_ = s.dev.Delete(context.Background(), p) // with the plane at the latest
 	})
-	s.eventually("the policy is in force", func() error {
+	s.inForce()
+}
+
+// onlyTarget selects the target namespace.
+func (s *sengu) onlyTarget() *metav1.LabelSelector {
+	return &metav1.LabelSelector{MatchLabels: map[string]string{"kubernetes.io/metadata.name": s.target}}
+}
+
+// inForce waits until the API server mutates what is made in the target namespace.
+func (s *sengu) inForce() {
+	s.Helper()
+	s.eventually("the mutation is in force", func() error {
 		probe := s.configMap("probe")
 		probe.Data = map[string]string{"value": "mine"}
 		s.create(s.dev, probe)
 		if err := s.dev.Delete(s.Context(), s.configMap("probe")); err != nil {
 			return err
 		}
-		if probe.Data["value"] != "of the policy" {
+		if probe.Data["value"] != mutated {
 			return fmt.Errorf("a new object keeps its value")
 		}
 		return nil

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -224,6 +225,23 @@ func (f *follower) count(event watch.EventType) int {
 		}
 	}
 	return n
+}
+
+// until waits until check is nil of what has been seen, and looks as soon as there is news: for moments that pass.
+func (f *follower) until(what string, check func([]sight) error) {
+	f.s.Helper()
+	deadline := time.After(patience)
+	for {
+		err := check(f.all())
+		if err == nil {
+			return
+		}
+		select {
+		case <-f.news:
+		case <-deadline:
+			f.s.Fatalf("not within %s: %s: %v", patience, what, err)
+		}
+	}
 }
 
 // must fails the test at the first sight that breaks a rule.
