@@ -103,6 +103,7 @@ func (d *decoder) chart(c *Chart, at string) {
 		case c.Path != "":
 			refuse("path", "and repository exclude each other: a chart comes from here or from there")
 		}
+		c.At = fmt.Sprintf("%s:%d", d.file, d.line(join(at, "repository")))
 	}
 	if c.Path != "" {
 		d.path(&c.Path, join(at, "path"))

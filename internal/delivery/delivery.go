@@ -46,6 +46,8 @@ type Chart struct {
 	Name       string `json:"name,omitempty" doc:"Name of the chart. May be left out if an oci:// repository names the chart itself."`
 	Version    string `json:"version,omitempty" doc:"Version of the chart, exactly: a range would change what runs without a commit."`
 	Digest     string `json:"digest,omitempty" doc:"Digest that the archive of the chart must have: sha256:… ."`
+	// At is the file and the line that name the repository, for what is to be said about it.
+	At string `json:"-"`
 }
 
 // CRDs says what happens to the custom resource definitions of a chart.

@@ -92,7 +92,7 @@ func mergeChart(base, over *Chart) *Chart {
 		to   *string
 		from string
 	}{
-		{&merged.Repository, over.Repository}, {&merged.Path, over.Path}, {&merged.Name, over.Name},
+		{&merged.Repository, over.Repository}, {&merged.At, over.At}, {&merged.Path, over.Path}, {&merged.Name, over.Name},
 		{&merged.Version, over.Version}, {&merged.Digest, over.Digest},
 	} {
 		if f.from != "" {

@@ -125,12 +125,12 @@ func TestRead(t *testing.T) {
 				service: head + "source: {chart: {repository: 'oci://example.com/charts', name: a}}",
 				env:     head + "source: {chart: {version: 1.0.0}}",
 			},
-			want: Settings{Source: Source{Chart: &Chart{Repository: "oci://example.com/charts", Name: "a", Version: "1.0.0"}}},
+			want: Settings{Source: Source{Chart: &Chart{Repository: "oci://example.com/charts", Name: "a", Version: "1.0.0", At: testFile + ":3"}}},
 		},
 		"OCIDigest": {
 			reason: "A digest says more than a version.",
 			files:  map[string]string{service: head + "source: {chart: {repository: 'oci://example.com/charts/a', digest: 'sha256:0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a'}}"},
-			want:   Settings{Source: Source{Chart: &Chart{Repository: "oci://example.com/charts/a", Digest: "sha256:0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a"}}},
+			want:   Settings{Source: Source{Chart: &Chart{Repository: "oci://example.com/charts/a", Digest: "sha256:0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a", At: testFile + ":3"}}},
 		},
 		"NoVersion": {
 			reason: "A chart without a version.",

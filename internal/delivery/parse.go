@@ -18,6 +18,8 @@ import (
 const (
 	// MaxSize is the size in bytes of the largest file.
 	MaxSize = 1 << 20
+	// lfsPointer is what Git LFS leaves in place of a file.
+	lfsPointer = "version https://git-lfs.github.com/spec/v1"
 	// maxProblems is how many problems one error names.
 	maxProblems = 10
 )
@@ -75,6 +77,9 @@ func (d *decoder) err() error {
 func (d *decoder) read(data []byte) (*yaml.Node, error) {
 	if len(data) > MaxSize {
 		return nil, fmt.Errorf("%s: the file is larger than %d bytes", d.file, MaxSize)
+	}
+	if bytes.HasPrefix(data, []byte(lfsPointer)) {
+		return nil, fmt.Errorf("%s:1: the file is a Git LFS pointer: commit the file itself (git lfs migrate export)", d.file)
 	}
 	stream := yaml.NewDecoder(bytes.NewReader(data))
 	var root *yaml.Node

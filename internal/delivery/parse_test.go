@@ -30,7 +30,7 @@ func TestParse(t *testing.T) {
 	want := Delivery{
 		Settings: Settings{
 			Source: Source{
-				Chart:       &Chart{Repository: "https://charts.example.com", Name: "redis", Version: "20.1.0", Digest: "sha256:" + strings.Repeat("0a", 32)},
+				Chart:       &Chart{Repository: "https://charts.example.com", Name: "redis", Version: "20.1.0", Digest: "sha256:" + strings.Repeat("0a", 32), At: testFile + ":5"},
 				ReleaseName: "cache",
 				ValuesFiles: []string{"apps/checkout/values.yaml", "shared/{environment}.yaml", "apps/base.yaml"},
 				Values: map[string]any{
@@ -75,6 +75,7 @@ func TestParseRefuses(t *testing.T) {
 		"OtherKind":     {"Another kind.", "apiVersion: sengu.dev/v1alpha1\nkind: Fleet\n", "apps/checkout/sengu.yaml:2: kind must be Delivery"},
 		"Twice":         {"Twice the same key.", head + "createNamespace: true\nsource: {}\ncreateNamespace: false\n", `apps/checkout/sengu.yaml:5: "createNamespace" is there twice in the file, first in line 3`},
 		"TwiceInValues": {"Also within values.", head + "source:\n  values:\n    a: 1\n    b: {c: planted}\n    a: planted\n", `apps/checkout/sengu.yaml:7: "a" is there twice in source.values, first in line 5`},
+		"LFS":           {"A file that Git LFS holds.", lfsPointer + "\noid sha256:1\nsize 1\n", "apps/checkout/sengu.yaml:1: the file is a Git LFS pointer: commit the file itself (git lfs migrate export)"},
 		"Documents":     {"Several documents.", head + "---\n" + head, "apps/checkout/sengu.yaml:4: the file holds a second document: put what differs by environment under environments"},
 		"NoMap":         {"No map.", "- a\n", "apps/checkout/sengu.yaml:1: the file must be a map"},
 		"Text":          {"Text where a map is.", head + "source: planted\n", "apps/checkout/sengu.yaml:3: source must be a map"},

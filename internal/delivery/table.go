@@ -31,6 +31,9 @@ func fieldsOf(t reflect.Type) []field {
 			continue
 		}
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if name == "-" {
+			continue // not a field of the file
+		}
 		next := field{
 			name: name, index: []int{i}, typ: f.Type, doc: f.Tag.Get("doc"), constant: f.Tag.Get("const"),
 			standard: f.Tag.Get("default"), required: f.Tag.Get("required") == "true",

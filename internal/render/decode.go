@@ -51,6 +51,18 @@ func decode(payload []byte) (Result, error) {
 	return res, nil
 }
 
+func isMap(v any) bool {
+	_, ok := v.(map[string]any)
+	return ok
+}
+
+// isText says whether a field is text, or not there.
+func isText(object map[string]any, path ...string) bool {
+	v, found, err := unstructured.NestedFieldNoCopy(object, path...)
+	_, ok := v.(string)
+	return err == nil && (ok || !found || v == nil)
+}
+
 // check refuses an object without a name, a kind or a version of its API, and one that was seen before.
 func check(o manifest.Object, seen map[manifest.Ref]string) error {
 	where := o.Origin
@@ -72,10 +84,17 @@ func check(o manifest.Object, seen map[manifest.Ref]string) error {
 		return fail("has an object without a kind")
 	case field("apiVersion") == "":
 		return fail("has a %s without an apiVersion", o.GetKind())
+	case !isMap(o.Object["metadata"]) && o.Object["metadata"] != nil:
+		return fail("has a %s whose metadata is no map", o.GetKind())
+	case !isText(o.Object, "metadata", "name"):
+		return fail("has a %s whose metadata.name is no text: put it in quotes", o.GetKind())
 	case field("metadata", "name") == "" && field("metadata", "generateName") != "":
 		return fail("has a %s with generateName: give it a metadata.name, as Sengu must find it again", o.GetKind())
 	case field("metadata", "name") == "":
 		return fail("has a %s without a metadata.name", o.GetKind())
+	}
+	if problem := manifest.CheckSecret(o.Unstructured); problem != "" {
+		return fail("has a Secret %s %s", o.GetName(), problem)
 	}
 	ref := o.Ref()
 	if first, ok := seen[ref]; ok {

@@ -42,8 +42,11 @@ func refusal(err error) bool {
 // refuse returns the Reply for a path that the source refuses.
 func refuse(name string, err error) []byte {
 	s := err.Error()
-	if strings.Contains(s, "escapes") {
+	switch {
+	case strings.Contains(s, "escapes"), strings.Contains(s, "out of the repository"):
 		return refused("%s is a symbolic link that leads out of the repository: commit the file itself", name)
+	case strings.Contains(s, "too many levels"), strings.Contains(s, "of a loop"):
+		return refused("%s is a symbolic link that leads in a circle: commit the file itself", name)
 	}
 	return refused("%s cannot be used: %s", name, s)
 }
@@ -222,7 +225,8 @@ func (t *treeReader) read(root, rel string, depth int) (bool, error) {
 
 // file takes a file along; it returns false for one that needs a closer look.
 func (t *treeReader) file(e fs.DirEntry, name, rel string) bool {
-	if info, err := e.Info(); err != nil || t.bytes+int(info.Size()) > treeBytes {
+	info, err := e.Info()
+	if err != nil || t.bytes+int(info.Size()) > treeBytes || e.Type()&^fs.ModeSymlink != 0 {
 		return false // the file is asked for by name, and its trouble told, when it is needed
 	}
 	data, err := fs.ReadFile(t.src, name)

@@ -97,6 +97,9 @@ func (d *Dir) hash(name string, depth int) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if !info.IsDir() && !info.Mode().IsRegular() {
+		return "irregular", nil // to open a pipe is to wait for who writes into it
+	}
 	sum := sha256.New()
 	if !info.IsDir() {
 		data, err := d.ReadFile(name)

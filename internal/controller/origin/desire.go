@@ -3,6 +3,8 @@ package origin
 import (
 	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"path"
 	"slices"
 
@@ -81,9 +83,13 @@ func (m Maker) Make(ctx context.Context, o Order) (Desired, error) {
 	if err != nil {
 		return d, err
 	}
+	chart := settings.Source.Chart
+	if err := allowed(o.Fleet, chart, remotes); err != nil {
+		return d, err
+	}
 	result, err := m.Renderer.Render(ctx, request(o, settings, remotes))
 	if err != nil {
-		return d, err
+		return d, placed(err, chart)
 	}
 	d.Inputs, d.Degraded, d.Warnings = result.ReadSet, result.Degraded, result.Warnings
 	for _, hook := range result.Hooks {
@@ -95,6 +101,27 @@ func (m Maker) Make(ctx context.Context, o Order) (Desired, error) {
 		result.Objects = slices.DeleteFunc(result.Objects, func(object manifest.Object) bool { return object.Ref().GroupKind() == definition })
 	}
 	return d, d.complete(ctx, o, result.Objects)
+}
+
+// allowed refuses a chart from a repository that the Fleet does not allow.
+func allowed(fleet *v1alpha1.Fleet, chart *delivery.Chart, remotes render.RemotePolicy) error {
+	if chart == nil || chart.Repository == "" || remotes.Allows(chart.Repository) == nil {
+		return nil
+	}
+	return &render.Error{Sentence: fmt.Sprintf(
+		"%s: source.chart.repository is %s, which is not allowed: add it to spec.remotes of Fleet %s, or commit the chart and name it with source.chart.path",
+		chart.At, chart.Repository, fleet.Name)}
+}
+
+// placed adds where the chart is named to what is wrong with one from a repository of charts.
+func placed(err error, chart *delivery.Chart) error {
+	var failure *render.Error
+	if chart == nil || chart.At == "" || !errors.As(err, &failure) || failure.File != "" {
+		return err
+	}
+	told := *failure
+	told.Sentence = chart.At + ": source.chart: " + failure.Sentence
+	return &told
 }
 
 // definition is the kind of what a Delivery may leave out of a chart.

@@ -74,7 +74,7 @@ func (p Policy) Allows(u string) error {
 }
 
 func notAllowed(u string) error {
-	return &Refusal{Sentence: fmt.Sprintf("%s is not allowed as a remote input: let the Fleet allow it, or commit what it holds", hide(u))}
+	return &Refusal{Sentence: fmt.Sprintf("%s is not allowed as a remote input: add it to spec.remotes of the Fleet, or commit what it holds", hide(u))}
 }
 
 // under tells whether u is prefix or below it. The path is compared as written: one with dots or escapes in it, which

@@ -311,13 +311,7 @@ func (j *job) templateFault(in inflation, err error) error {
 		}
 	}
 	what = strings.Join(strings.Fields(placeInError.ReplaceAllString(what, "")), " ")
-	if strings.Contains(what, "nested reference name") {
-		what = "a template includes itself without end"
-	}
-	if what == "" {
-		what = "it cannot be rendered with these values"
-	}
-	return faultf(file, line, "%s: %s", at(file, line), j.mask(what, in.allValues()))
+	return faultf(file, line, "%s%s", at(file, line), j.mask(templateWords(msg, what), in.allValues()))
 }
 
 // chartFault makes one sentence of an error of the chart loader or of the values.
@@ -329,6 +323,9 @@ func (j *job) chartFault(in inflation, err error) error {
 		return err
 	}
 	what := strings.Join(strings.Fields(j.mask(err.Error(), in.allValues())), " ")
+	if f := chartWords(in, what); f != nil {
+		return f
+	}
 	return faultf(in.dir, 0, "the chart in %s cannot be rendered: %s", in.dir, what)
 }
 
@@ -342,7 +339,7 @@ func (in inflation) manifestFault(err error) error {
 		return faultf(in.dir, 0, "the chart in %s renders something that is no YAML", in.dir)
 	}
 	what := strings.TrimPrefix(hideQuoted(firstLine(m[2])), "error converting YAML to JSON: yaml: ")
-	return faultf(in.file(m[1]), 0, "%s renders something that is no YAML (%s of what it renders)", in.file(m[1]), what)
+	return faultf(in.file(m[1]), 0, "%s renders something that is no YAML: %s, counted in its output, which helm template --debug shows", in.file(m[1]), what)
 }
 
 // noticeUnknownHooks warns when Helm left something out: an object with a hook annotation that names no hook.

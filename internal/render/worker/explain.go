@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"path"
+	"reflect"
 	"regexp"
 	"strings"
 
@@ -21,6 +22,9 @@ func (j *job) kustomizeFault(dir string, err error) error {
 	if f, ok := asFault(err); ok {
 		return f
 	}
+	if f := j.explainCycle(err.Error()); f != nil {
+		return f
+	}
 	for i := len(j.kustomizations) - 1; i >= 0; i-- { // the last one read is the one it stumbled over
 		if f := j.explain(j.kustomizations[i]); f != nil {
 			return f
@@ -36,6 +40,9 @@ func (j *job) kustomizeFault(dir string, err error) error {
 	}
 	if strings.Contains(msg, "Found multiple kustomization files") {
 		return faultf(dir, 0, "%s has more than one kustomization file: keep one of kustomization.yaml, kustomization.yml and Kustomization", dir)
+	}
+	if sentence := said(msg); sentence != "" {
+		return faultf(file, 0, "%s: %s", file, j.mask(sentence, nil))
 	}
 	return faultf(file, 0, "%s cannot be built by kustomize: %s", file, j.mask(innermost(msg), nil))
 }
@@ -101,6 +108,9 @@ func (j *job) explain(k kustomization) *fault {
 				return f
 			}
 		}
+	}
+	if f := j.explainGenerators(k); f != nil {
+		return f
 	}
 	return j.explainTwice(k, root)
 }
@@ -180,9 +190,28 @@ func unknownField(file string, data []byte) *fault {
 		}
 		return faultf(file, line, "%s has the field %s, which a kustomization does not have: look for a typing error", at(file, line), m[1])
 	}
-	field := ""
-	if te, ok := err.(*json.UnmarshalTypeError); ok { //nolint:errorlint // the decoder returns it bare
-		field = " in " + te.Field
+	te, ok := err.(*json.UnmarshalTypeError) //nolint:errorlint // the decoder returns it bare
+	if !ok {
+		return faultf(file, 0, "%s has a value of the wrong type", file)
 	}
-	return faultf(file, 0, "%s has a value of the wrong type%s", file, field)
+	line := 0
+	if i := bytes.Index(data, []byte(te.Field[strings.LastIndexByte(te.Field, '.')+1:]+":")); i >= 0 {
+		line = lineAt(data, int64(i))
+	}
+	return faultf(file, line, "%s: %s must be %s", at(file, line), te.Field, wanted(te.Type.Kind()))
+}
+
+// wanted says what a field of a kind takes.
+func wanted(kind reflect.Kind) string {
+	switch kind {
+	case reflect.Slice, reflect.Array:
+		return "a list"
+	case reflect.String:
+		return "text: put the value in quotes"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Map, reflect.Struct, reflect.Pointer:
+		return "a map"
+	}
+	return "a number"
 }

@@ -79,7 +79,7 @@ func (j *job) addRendered(file string, text []byte) error {
 	docs, err := parseYAML(file, append(slices.Clip(text), '\n'))
 	if err != nil {
 		if f, ok := asFault(err); ok && f.Line > 0 {
-			return faultf(file, 0, "%s renders something that is no YAML (line %d of what it renders)", file, f.Line)
+			return faultf(file, 0, "%s renders something that is no YAML: line %d, counted in its output, which helm template --debug shows", file, f.Line)
 		}
 		return err
 	}
@@ -112,6 +112,9 @@ func (j *job) chartFiles(dir string) ([]*archive.BufferedFile, error) {
 			return nil
 		}
 		data, err := j.vfs.readFile(join(dir, r))
+		if errors.Is(err, fs.ErrNotExist) { // it was in the list of its folder
+			return faultf(join(dir, r), 0, "%s is a symbolic link that leads to nothing: remove it, or commit what it should lead to", join(dir, r))
+		}
 		if err != nil {
 			return err
 		}

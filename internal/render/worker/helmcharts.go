@@ -84,7 +84,28 @@ func (g *helmGenerator) Config(h *resmap.PluginHelpers, config []byte) error {
 }
 
 func (g *helmGenerator) fail(format string, args ...any) error {
-	return faultf(g.root, 0, "helmCharts entry %q of %s %s", g.Name, g.root, fmt.Sprintf(format, args...))
+	file, line := g.place()
+	return faultf(file, line, "%s: helmCharts entry %q %s", at(file, line), g.Name, fmt.Sprintf(format, args...))
+}
+
+// place is where the entry stands.
+func (g *helmGenerator) place() (file string, line int) {
+	for _, k := range g.job.kustomizations {
+		if path.Dir(k.file) != path.Join(".", g.root) {
+			continue
+		}
+		charts := fieldOf(k.root, "helmCharts")
+		if charts == nil {
+			return k.file, 0
+		}
+		for _, item := range charts.Content {
+			if name := fieldOf(item, "name"); name != nil && name.Value == g.Name || name == nil && g.Name == "" {
+				return k.file, item.Line
+			}
+		}
+		return k.file, charts.Line
+	}
+	return g.root, 0
 }
 
 // home is the folder, absolute as kustomize names it, that holds or would hold the chart.
@@ -179,7 +200,11 @@ func (g *helmGenerator) files(dir string) ([]*archive.BufferedFile, error) {
 		return nil, g.fail("has no repo, and there is no chart in %s", dir)
 	}
 	c := wire.Chart{Repository: g.Repo, Name: g.Name, Version: g.Version, Devel: g.Devel}
-	return g.job.fetchChart(c)
+	files, err := g.job.fetchChart(c)
+	if f, ok := asFault(err); ok {
+		return nil, g.fail("cannot be fetched: %s", f.Sentence)
+	}
+	return files, err
 }
 
 // values merges the values as kustomize does: the values file (the chart's own when none is named) and valuesInline
@@ -223,6 +248,9 @@ func (g *helmGenerator) valuesFile(in inflation) (string, []byte, error) {
 	}
 	if n, err := g.job.vfs.lookup(in.dir); err == nil && n != nil {
 		file := join(in.dir, "values.yaml")
+		if values, err := g.job.vfs.lookup(file); err == nil && values == nil {
+			return "", nil, g.fail("names no valuesFile, and its chart has no values.yaml: add one of them")
+		}
 		data, err := g.h.Loader().Load("/" + file) // kustomize wants it in or below the kustomization, too
 		if err != nil {
 			return "", nil, g.valuesFault(file, err)
@@ -234,12 +262,15 @@ func (g *helmGenerator) valuesFile(in inflation) (string, []byte, error) {
 			return join(in.dir, "values.yaml"), f.Data, nil
 		}
 	}
-	return "", nil, g.fail("names no valuesFile, and its chart has no values.yaml")
+	return "", nil, g.fail("names no valuesFile, and its chart has no values.yaml: add one of them")
 }
 
 func (g *helmGenerator) valuesFault(file string, err error) error {
 	if f, ok := asFault(err); ok {
 		return f
+	}
+	if leaves(g.root, file) {
+		return g.fail("names the values file %s, which leads out of the repository", file)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return g.fail("names the values file %s, which does not exist", file)

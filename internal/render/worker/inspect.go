@@ -84,8 +84,15 @@ func firstLine(s string) string {
 
 var quoted = regexp.MustCompile("(?s)`[^`]*`|\"[^\"]*\"|'[^']*'")
 
-// hideQuoted takes out what an error message quotes.
-func hideQuoted(s string) string { return quoted.ReplaceAllString(s, "(not shown)") }
+// hideQuoted takes out what an error message quotes, but for single signs, such as the bracket that is missing.
+func hideQuoted(s string) string {
+	return quoted.ReplaceAllStringFunc(s, func(q string) string {
+		if len(q) <= len("','") {
+			return q
+		}
+		return "(not shown)"
+	})
+}
 
 // shape is what a walk over a document found.
 type shape struct {

@@ -23,6 +23,7 @@ type entry struct {
 // kustomization is a kustomization file that the job has read.
 type kustomization struct {
 	file    string
+	root    *yaml.Node
 	entries []entry
 }
 
@@ -60,7 +61,7 @@ func (j *job) kustomizationFile(file string, data []byte) ([]byte, error) {
 	if len(s.duplicates) > 0 {
 		return nil, faultf(file, s.duplicates[0], "%s sets a key that the same map has already: remove one of them", at(file, s.duplicates[0]))
 	}
-	k := kustomization{file: file, entries: entriesOf(docs[0])}
+	k := kustomization{file: file, root: docs[0], entries: entriesOf(docs[0])}
 	j.kustomizations = append(j.kustomizations, k)
 	changed := false
 	for _, e := range k.entries {
@@ -117,6 +118,9 @@ func placed(file string, e entry, err error) error {
 		return nil
 	}
 	if f, ok := asFault(err); ok {
+		if rest, same := strings.CutPrefix(f.Sentence, hideUser(e.value)+" "); same {
+			return faultf(file, e.line, "%s: %s names %s, which %s", at(file, e.line), e.field, hideUser(e.value), rest)
+		}
 		return faultf(file, e.line, "%s: %s names %s: %s", at(file, e.line), e.field, hideUser(e.value), f.Sentence)
 	}
 	return err

@@ -33,7 +33,7 @@ func (j *job) plain(dir string) error {
 		return j.plainFile(join(dir, r))
 	})
 	if err != nil {
-		return err
+		return j.chartInstead(dir, err)
 	}
 	if files == 0 {
 		return faultf(dir, 0, "%s holds no manifest: it needs a kustomization.yaml, a Chart.yaml, or YAML or JSON files", dir)
@@ -42,6 +42,18 @@ func (j *job) plain(dir string) error {
 		return faultf(dir, 0, "%s holds no object: its files are empty, and an empty folder is never taken for a wish to delete", dir)
 	}
 	return nil
+}
+
+// chartInstead says of a folder that cannot be read as plain YAML that it seems to be meant as a chart.
+func (j *job) chartInstead(dir string, err error) error {
+	templates := join(dir, "templates")
+	if n, lookupErr := j.vfs.lookup(templates); lookupErr != nil || n == nil || !n.dir {
+		return err
+	}
+	if f, ok := asFault(err); !ok || !strings.HasPrefix(f.File, templates+"/") && path.Base(f.File) != "values.yaml" {
+		return err
+	}
+	return faultf(dir, 0, "%s has a templates folder as a Helm chart has, and no Chart.yaml: add one with apiVersion, name and version", dir)
 }
 
 // refuseNested refuses a folder within plain YAML that is meant for another renderer.
@@ -65,6 +77,9 @@ func (j *job) refuseNested(dir, sub string) error {
 
 func (j *job) plainFile(file string) error {
 	data, err := j.vfs.readFile(file)
+	if errors.Is(err, fs.ErrNotExist) { // it was in the list of its folder
+		return faultf(file, 0, "%s is a symbolic link that leads to nothing: remove it, or commit what it should lead to", file)
+	}
 	if err != nil {
 		return err
 	}
