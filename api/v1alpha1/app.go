@@ -91,6 +91,31 @@ type InventoryEntry struct {
 	Health HealthStatus `json:"health,omitempty"`
 }
 
+// HealthRule judges objects of one kind by CEL expressions over self, the object. The first expression that is true
+// decides, in the order degraded, suspended, progressing, healthy.
+type HealthRule struct {
+	// group of the objects, every group if it is empty.
+	// +optional
+	Group string `json:"group,omitempty"`
+	// kind of the objects.
+	Kind string `json:"kind"`
+	// healthy is true when the object does its work.
+	// +optional
+	Healthy string `json:"healthy,omitempty"`
+	// degraded is true when the object has failed.
+	// +optional
+	Degraded string `json:"degraded,omitempty"`
+	// progressing is true when the object is on its way.
+	// +optional
+	Progressing string `json:"progressing,omitempty"`
+	// suspended is true when the object waits for somebody to let it go on.
+	// +optional
+	Suspended string `json:"suspended,omitempty"`
+	// message gives the reason as text.
+	// +optional
+	Message string `json:"message,omitempty"`
+}
+
 // Drift is a field that is not as Git says.
 type Drift struct {
 	// id of the object: group/Kind/namespace/name.
@@ -144,9 +169,11 @@ type AppStatus struct {
 	// cluster is the name of the Cluster that the inventory is about.
 	// +optional
 	Cluster string `json:"cluster,omitempty"`
-	// healthRules is true if the service's sengu.yaml judges health by rules of its own.
+	// judgedBy are the health rules of the service's sengu.yaml, by which the health of the inventory is judged before what Sengu
+	// knows of its kinds. The last one for a kind counts.
 	// +optional
-	HealthRules bool `json:"healthRules,omitempty"`
+	// +listType=atomic
+	JudgedBy []HealthRule `json:"judgedBy,omitempty"`
 	// inventory lists the objects that the App has applied.
 	// +optional
 	// +listType=atomic

@@ -81,6 +81,8 @@ type grower struct {
 	conn *kube.Conn
 	now  time.Time
 	all  bool
+	// rules are those by which the service judges its objects.
+	rules health.Rules
 }
 
 // roots reads the objects of the inventory, in its order of kinds and names.
@@ -140,6 +142,9 @@ func (g grower) root(ctx context.Context, entry v1alpha1.InventoryEntry) (*node,
 		return nil, fmt.Errorf("read %s: %w", ref, err)
 	default:
 		g.judge(n, u)
+		if s, ruled := g.rules.Of(u); ruled {
+			n.Health, n.Message = s.Status, s.Message
+		}
 	}
 	return n, nil
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
+	"github.com/sengu-dev/sengu/internal/health"
 )
 
 const treeExample = `  # the objects of an app, with the Pods below them
@@ -32,7 +33,8 @@ func (p *program) treeCommand() *cobra.Command {
 		Use:   "tree APP",
 		Short: "The objects of an app, live, with ReplicaSets and Pods below them",
 		Long: `Shows every object that an app has applied as it is in the cluster now: its health, and
-why it is not healthy. Below a workload stand its ReplicaSets, Jobs and Pods.
+why it is not healthy, judged as the App is, by the health rules of sengu.yaml too.
+Below a workload stand its ReplicaSets, Jobs and Pods.
 
 It reads the cluster with the kubeconfig of its Cluster.`,
 		Example:           treeExample,
@@ -93,7 +95,11 @@ func (p *program) grow(ctx context.Context, pl *plane, snap snapshot, app *v1alp
 		return nil, err
 	}
 	defer conn.Close()
-	g := grower{conn: conn, now: p.now(), all: o.all}
+	rules, err := health.Compile(health.Recalled(app.Status.JudgedBy))
+	if err != nil {
+		p.notef("note: health is judged without the rules of sengu.yaml, which this version of sengu cannot read: %s\n", sentence(err))
+	}
+	g := grower{conn: conn, now: p.now(), all: o.all, rules: rules}
 	roots, err := g.roots(ctx, app)
 	if err != nil {
 		return nil, err

@@ -26,6 +26,24 @@ type Rule struct {
 	Message     string `json:"message,omitempty" doc:"CEL expression over self that gives the reason as text. A fixed text is written in quotes within the quotes of YAML."`
 }
 
+// Recorded returns rules as a status keeps them.
+func Recorded(rules []Rule) []v1alpha1.HealthRule {
+	var kept []v1alpha1.HealthRule
+	for _, rule := range rules {
+		kept = append(kept, v1alpha1.HealthRule(rule))
+	}
+	return kept
+}
+
+// Recalled returns the rules that [Recorded] was given.
+func Recalled(kept []v1alpha1.HealthRule) []Rule {
+	var rules []Rule
+	for _, rule := range kept {
+		rules = append(rules, Rule(rule))
+	}
+	return rules
+}
+
 const (
 	// costLimit bounds the work of one evaluation, in CEL's units. A hundredth of it is plenty for a condition.
 	costLimit = 500_000

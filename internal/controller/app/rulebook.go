@@ -11,7 +11,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
-	"github.com/sengu-dev/sengu/internal/controller/origin"
 	"github.com/sengu-dev/sengu/internal/controller/target"
 	"github.com/sengu-dev/sengu/internal/health"
 	"github.com/sengu-dev/sengu/internal/manifest"
@@ -75,7 +74,7 @@ func (r *Reconciler) judgeBy(ctx context.Context, app *v1alpha1.App, written []h
 	if err != nil {
 		return err
 	}
-	app.Status.HealthRules = len(written) > 0
+	app.Status.JudgedBy = health.Recorded(written)
 	if !r.rules.set(client.ObjectKeyFromObject(app), rules{written, compiled}) {
 		return nil
 	}
@@ -85,25 +84,13 @@ func (r *Reconciler) judgeBy(ctx context.Context, app *v1alpha1.App, written []h
 	return nil
 }
 
-// recallRules reads the rules of an App that has some, after a start: nothing else of it has to be read then.
+// recallRules takes the rules of an App that has some from its status, after a start: nothing has to be read then.
 func (r *Reconciler) recallRules(ctx context.Context, app *v1alpha1.App, t *target.Target) error {
-	if !app.Status.HealthRules {
+	if len(app.Status.JudgedBy) == 0 {
 		return nil
 	}
 	if _, known := r.rules.of(client.ObjectKeyFromObject(app)); known {
 		return nil
 	}
-	fleet, err := r.fleetOf(ctx, app)
-	if err != nil {
-		return err
-	}
-	tree, err := r.tree(ctx, app, fleet)
-	if err != nil {
-		return err
-	}
-	settings, err := origin.Settings(origin.Order{App: app, Fleet: fleet, Source: tree})
-	if err != nil {
-		return err
-	}
-	return r.judgeBy(ctx, app, settings.Health, t)
+	return r.judgeBy(ctx, app, health.Recalled(app.Status.JudgedBy), t)
 }
