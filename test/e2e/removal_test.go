@@ -34,6 +34,7 @@ func TestSenguRemoved(t *testing.T) {
 			dev, prod := s.uids(s.dev), s.uids(s.prod)
 			configs := s.follow(s.dev, &corev1.ConfigMapList{})
 			test.remove(t, s)
+			s.stop() // and with it all that it may still have wanted to do
 			s.kept(s.dev, dev, 4)
 			s.kept(s.prod, prod, 4)
 			configs.must(neverDeleted)

@@ -1,8 +1,13 @@
 package e2e_test
 
 import (
+	"bytes"
+	"context"
 	"encoding/base64"
 	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -44,6 +49,7 @@ func TestSecretsStaySecret(t *testing.T) {
 		"in-values":  chart("{{ fail .Values.password }}").with(files{"values.yaml": "password: " + plant() + "\n"}),
 		"delivery":   {"a.yaml": configMap("delivery", "x"), "sengu.yaml": "apiVersion: sengu.dev/v1alpha1\nkind: Delivery\nsource:\n  values: {password: " + plant() + "\n"},
 		"conflict":   {"a.yaml": head("theirs") + "stringData:\n  password: " + plant() + "\n"},
+		"bad-patch":  {"kustomization.yaml": "resources: [a.yaml]\npatches:\n- target: {kind: Secret}\n  patch: |-\n    - op: \"" + plant() + "\n", "a.yaml": head("bad-patch") + "stringData:\n  password: x\n"},
 		"patched":    {"kustomization.yaml": "resources: [a.yaml]\npatches:\n- patch: |\n    apiVersion: v1\n    kind: Secret\n    metadata: {name: other}\n    stringData: {password: " + plant() + "}\n", "a.yaml": head("patched") + "stringData:\n  password: x\n"},
 	} {
 		for path, text := range content {
@@ -64,17 +70,77 @@ func TestSecretsStaySecret(t *testing.T) {
 		}
 		return nil
 	})
-	for service := range servicesOf(tree) {
-		_, _ = s.cli("why", appName(service, "dev"))
-		_, _ = s.cli("tree", appName(service, "dev"))
-	}
-	s.must("get", "-o", "yaml")
+	s.talk(tree)
 	changed := files{folder("good", "dev") + "/a.yaml": head("good") + "stringData:\n  password: " + plant() + "\n"}
 	if text, err := s.cli("diff", s.repo.checkout(changed), "--fleet", fleetName); err == nil || !strings.Contains(text, "good") || !strings.Contains(text, "password") {
 		t.Errorf("`sengu diff` does not show that the Secret changes: %v: %s", err, text)
 	}
 	s.mustNot("diff", s.repo.checkout(nil), "--all", "--fleet", fleetName) // there are broken ones
 	s.synced1(s.repo.push(changed), "good")
+	s.evident()
+}
+
+// talk has every verb that shows something talk about every App of a tree, be it well or broken.
+func (s *sengu) talk(tree files) {
+	s.Helper()
+	checkout := s.repo.checkout(nil)
+	refused := 0
+	for service := range servicesOf(tree) {
+		name := appName(service, "dev")
+		for _, args := range [][]string{{"why", name}, {"why", name, "-o", "yaml"}, {"tree", name}, {"tree", name, "-o", "json"}, {"get", service}} {
+			_, _ = s.cli(args...) // what they say counts, and not whether they succeed
+		}
+		if s.renders(filepath.Join(checkout, folder(service, "dev"))) != nil {
+			refused++
+		}
+	}
+	if refused < 5 {
+		s.Errorf("`sengu render` refused only %d of the broken folders: it has said nothing to look through", refused)
+	}
+	for _, args := range [][]string{{"adopt", appName("conflict", "dev")}, {"sync", appName("conflict", "dev"), "--timeout", "1s"}} {
+		_, _ = s.cli(args...) // as above
+	}
+	for _, args := range [][]string{{"get"}, {"get", "-o", "yaml"}, {"get", "apps", "-o", "json"}, {"get", "fleets"}, {"get", "clusters"}} {
+		s.must(args...)
+	}
+}
+
+// renders renders a folder, and keeps what is said as evidence. What `sengu render` prints when it succeeds is what is in
+// the files, and no evidence.
+func (s *sengu) renders(folder string) error {
+	s.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	var printed, told bytes.Buffer
+	cmd := exec.CommandContext(ctx, s.binary, "render", folder)
+	cmd.Stdout, cmd.Stderr = &printed, &told
+	err := cmd.Run()
+	text := told.String()
+	if err != nil {
+		text += printed.String()
+	}
+	s.keep(text, "render", folder)
+	return err
+}
+
+// evident fails the test if any of the ways in which Sengu talks is not among the evidence.
+func (s *sengu) evident() {
+	s.Helper()
+	for kind, words := range map[string][]string{
+		"log":     {`msg=`},
+		"objects": {`"inputsDigest":"`, `"reportingController":"`, `"conditions":[`},
+		"cli":     {"$ sengu [diff ", "$ sengu [render ", "$ sengu [why ", "$ sengu [tree ", "$ sengu [get ", "$ sengu [adopt ", "$ sengu [sync "},
+	} {
+		data, err := os.ReadFile(filepath.Join(s.evidence.dir, s.Name()+"-"+s.namespace+"."+kind))
+		if err != nil {
+			s.Fatal(err)
+		}
+		for _, word := range words {
+			if !bytes.Contains(data, []byte(word)) {
+				s.Errorf("the evidence of kind %s holds no %q: the search for secrets does not look through it", kind, word)
+			}
+		}
+	}
 }
 
 // mustNot runs a verb that has to fail, and to say why.

@@ -208,18 +208,24 @@ func (s *sengu) cli(args ...string) (string, error) {
 	cmd.Stdout, cmd.Stderr = &output, &output
 	cmd.Dir = filepath.Dir(s.repo.bare)
 	err := cmd.Run()
-	file, errFile := s.evidence.file(s.Name() + "-" + s.namespace + ".cli")
-	if errFile != nil {
-		s.Fatal(errFile)
-	}
-	defer func() { _ = file.Close() }()
-	if _, err := fmt.Fprintf(file, "$ sengu %v\n%s\n", args, output.String()); err != nil {
-		s.Fatal(err)
-	}
+	s.keep(output.String(), args...)
 	if err != nil {
 		err = fmt.Errorf("sengu %v: %w: %s", args, err, output.String())
 	}
 	return output.String(), err
+}
+
+// keep makes what a verb has said evidence.
+func (s *sengu) keep(text string, args ...string) {
+	s.Helper()
+	file, err := s.evidence.file(s.Name() + "-" + s.namespace + ".cli")
+	if err != nil {
+		s.Fatal(err)
+	}
+	defer func() { _ = file.Close() }()
+	if _, err := fmt.Fprintf(file, "$ sengu %v\n%s\n", args, text); err != nil {
+		s.Fatal(err)
+	}
 }
 
 // must runs a verb that has to succeed.
