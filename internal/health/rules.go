@@ -28,7 +28,10 @@ type Rule struct {
 
 // Recorded returns rules as a status keeps them.
 func Recorded(rules []Rule) []v1alpha1.HealthRule {
-	var kept []v1alpha1.HealthRule
+	if len(rules) == 0 {
+		return nil
+	}
+	kept := make([]v1alpha1.HealthRule, 0, len(rules))
 	for _, rule := range rules {
 		kept = append(kept, v1alpha1.HealthRule(rule))
 	}
@@ -37,7 +40,10 @@ func Recorded(rules []Rule) []v1alpha1.HealthRule {
 
 // Recalled returns the rules that [Recorded] was given.
 func Recalled(kept []v1alpha1.HealthRule) []Rule {
-	var rules []Rule
+	if len(kept) == 0 {
+		return nil
+	}
+	rules := make([]Rule, 0, len(kept))
 	for _, rule := range kept {
 		rules = append(rules, Rule(rule))
 	}

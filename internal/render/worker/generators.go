@@ -70,7 +70,7 @@ func (j *job) explainGeneratorFile(file, list, source string, say func(string) *
 	case leaves(root, source):
 		return say("the file " + source + " in " + list + ", which leads out of the repository")
 	case err != nil:
-		return nil
+		return nil //nolint:nilerr // the tree has kept the refusal, which is told before anything is explained
 	case n == nil:
 		return say("the file " + source + " in " + list + ", which does not exist")
 	case n.dir:
