@@ -53,8 +53,10 @@ verify: need-go need-git generate ## Fail if generated files are stale, modules 
 	@git diff --exit-code -- api charts || { echo "generated files are stale: commit what 'make generate' made"; exit 1; }
 
 .PHONY: lint
-lint: bin/golangci-lint ## Run the linters.
+lint: need-go bin/golangci-lint ## Run the linters, over every module.
 	bin/golangci-lint run ./...
+	cd bench/gitread && ../../bin/golangci-lint run --config ../../.golangci.yml ./...
+	cd localplane && CGO_ENABLED=0 GOFLAGS=-trimpath ../bin/golangci-lint run --config ../.golangci.yml ./...
 
 bin/golangci-lint: tools/lint/go.mod
 	$(GO) -C tools/lint build -o ../../bin/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint

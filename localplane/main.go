@@ -28,16 +28,14 @@ func main() {
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	cfg, err := config.Parse(args)
 	if err != nil {
-		fmt.Fprintln(stderr, "localplane:", err)
+		_, _ = fmt.Fprintln(stderr, "localplane:", err) // the exit code says it too
 		return 2
 	}
 	switch cfg.Action {
 	case config.Help:
-		fmt.Fprint(stdout, config.Usage)
-		return 0
+		return written(fmt.Fprint(stdout, config.Usage))
 	case config.Version:
-		fmt.Fprintln(stdout, plane.Version())
-		return 0
+		return written(fmt.Fprintln(stdout, plane.Version()))
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt, syscall.SIGHUP)
 	defer stop()
@@ -47,7 +45,15 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		ctx = untilEOF(ctx, stdin)
 	}
 	if err := plane.Run(ctx, cfg, stdout); err != nil {
-		fmt.Fprintln(stderr, "localplane:", err)
+		_, _ = fmt.Fprintln(stderr, "localplane:", err) // the exit code says it too
+		return 1
+	}
+	return 0
+}
+
+// written returns the exit code of what only writes.
+func written(_ int, err error) int {
+	if err != nil {
 		return 1
 	}
 	return 0

@@ -82,7 +82,7 @@ func writeFile(b *bytes.Buffer, name, text string) {
 }
 
 func git(ctx context.Context, dir string, stdin io.Reader, args ...string) error {
-	cmd := exec.CommandContext(ctx, "git", append([]string{"-C", dir}, args...)...)
+	cmd := exec.CommandContext(ctx, "git", append([]string{"-C", dir}, args...)...) //nolint:gosec // the commands of this file
 	cmd.Stdin = stdin
 	cmd.Env = append(os.Environ(), "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null", "LC_ALL=C")
 	if out, err := cmd.CombinedOutput(); err != nil {

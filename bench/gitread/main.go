@@ -64,20 +64,20 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(root)
+	defer func() { _ = os.RemoveAll(root) }() // in the folder for what may go
 	start := time.Now()
 	dir, err := generate(ctx, root, *files, *commits)
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(os.Stderr, "made %d files, %d commits in %s\n", *files, *commits, time.Since(start).Round(time.Millisecond))
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
 	server := &http.Server{Handler: gitserver.New(root, gitserver.Options{}), ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = server.Serve(listener) }()
-	defer server.Close()
+	defer func() { _ = server.Close() }() // nobody asks it any more
 	var figures []figure
 	for _, name := range []string{"gitrepo", "git", "go-git"} {
 		got, err := runChild(ctx, name, dir, "http://"+listener.Addr().String()+"/"+filepath.Base(dir))
@@ -95,7 +95,7 @@ func runChild(ctx context.Context, name, dir, url string) ([]figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, self, "-way", name, "-source", dir, "-url", url)
+	cmd := exec.CommandContext(ctx, self, "-way", name, "-source", dir, "-url", url) //nolint:gosec // this program itself
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
@@ -113,12 +113,13 @@ func runChild(ctx context.Context, name, dir, url string) ([]figure, error) {
 }
 
 func report(figures []figure) error {
+	// What cannot be written is told by Flush.
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "step\tway\tn\twall ms\tcpu ms\tpeak MiB\t")
+	_, _ = fmt.Fprintln(w, "step\tway\tn\twall ms\tcpu ms\tpeak MiB\t")
 	for _, step := range stepNames {
 		for _, f := range figures {
 			if f.Step == step {
-				fmt.Fprintf(w, "%s\t%s\t%d\t%.1f\t%.1f\t%.1f\t\n", f.Step, f.Way, f.N, f.WallMS, f.CPUMS, float64(f.PeakKB)/1024)
+				_, _ = fmt.Fprintf(w, "%s\t%s\t%d\t%.1f\t%.1f\t%.1f\t\n", f.Step, f.Way, f.N, f.WallMS, f.CPUMS, float64(f.PeakKB)/1024)
 			}
 		}
 	}

@@ -30,7 +30,7 @@ func measure(ctx context.Context, name, source, url string) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }() // in the folder for what may go
 	var w way
 	switch name {
 	case "gitrepo":
@@ -97,7 +97,7 @@ func (b *bench) all(ctx context.Context, w way, source string) error {
 	if err := expect("diff one commit", 1, func() (int, error) { return w.diff(ctx, before, head) }); err != nil {
 		return err
 	}
-	if err := expect("diff 500 commits", fetches, func() (int, error) { return w.diff(ctx, ancestor(source, 500), head) }); err != nil {
+	if err := expect("diff 500 commits", fetches, func() (int, error) { return w.diff(ctx, ancestor(ctx, source, 500), head) }); err != nil {
 		return err
 	}
 	return expect("list all files", 20_000, func() (int, error) { return w.list(ctx, head) })
@@ -143,9 +143,9 @@ func cpuTime() time.Duration {
 // children are the processes that a process has started and that still run; its own are those of "self".
 func children(pid string) []string {
 	tasks, _ := os.ReadDir("/proc/" + pid + "/task")
-	var pids []string
+	pids := make([]string, 0, len(tasks))
 	for _, t := range tasks {
-		b, _ := os.ReadFile("/proc/" + pid + "/task/" + t.Name() + "/children")
+		b, _ := os.ReadFile("/proc/" + pid + "/task/" + t.Name() + "/children") //nolint:gosec // below /proc
 		pids = append(pids, strings.Fields(string(b))...)
 	}
 	return pids
@@ -153,7 +153,7 @@ func children(pid string) []string {
 
 // running is the CPU time of a process, which the kernel counts in hundredths of a second.
 func running(pid string) time.Duration {
-	b, err := os.ReadFile("/proc/" + pid + "/stat")
+	b, err := os.ReadFile("/proc/" + pid + "/stat") //nolint:gosec // below /proc
 	if err != nil {
 		return 0
 	}
@@ -222,7 +222,7 @@ func (s *sampler) take() int64 {
 
 // proportional is the memory of a process, with its share of what it shares, in KiB.
 func proportional(pid string) int64 {
-	b, _ := os.ReadFile("/proc/" + pid + "/smaps_rollup")
+	b, _ := os.ReadFile("/proc/" + pid + "/smaps_rollup") //nolint:gosec // below /proc
 	for line := range strings.Lines(string(b)) {
 		if v, ok := strings.CutPrefix(line, "Pss:"); ok {
 			n, _ := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(v), "kB")), 10, 64)

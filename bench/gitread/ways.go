@@ -3,8 +3,8 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -89,15 +89,15 @@ type program struct{ dir, url string }
 
 func (p *program) close() error { return nil }
 
-func (p *program) git(ctx context.Context, stdin io.Reader, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, "git", append([]string{"-C", p.dir, "-c", "gc.auto=0", "-c", "transfer.fsckObjects=true"}, args...)...)
-	cmd.Stdin, cmd.Stderr = stdin, os.Stderr
+func (p *program) git(ctx context.Context, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, "git", append([]string{"-C", p.dir, "-c", "gc.auto=0", "-c", "transfer.fsckObjects=true"}, args...)...) //nolint:gosec // the commands of this file
+	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	return strings.TrimSpace(string(out)), err
 }
 
 func (p *program) clone(ctx context.Context) error {
-	if _, err := p.git(ctx, nil, "init", "--quiet", "--bare", "."); err != nil {
+	if _, err := p.git(ctx, "init", "--quiet", "--bare", "."); err != nil {
 		return err
 	}
 	_, err := p.fetch(ctx)
@@ -105,7 +105,7 @@ func (p *program) clone(ctx context.Context) error {
 }
 
 func (p *program) fetch(ctx context.Context) (string, error) {
-	_, err := p.git(ctx, nil, "fetch", "--quiet", "--no-tags", "--no-auto-maintenance", "--no-write-fetch-head", p.url, "+refs/heads/main:refs/heads/main")
+	_, err := p.git(ctx, "fetch", "--quiet", "--no-tags", "--no-auto-maintenance", "--no-write-fetch-head", p.url, "+refs/heads/main:refs/heads/main")
 	if err != nil {
 		return "", err
 	}
@@ -115,7 +115,7 @@ func (p *program) fetch(ctx context.Context) (string, error) {
 
 // read asks one `git cat-file --batch` for each folder and file by its path.
 func (p *program) read(ctx context.Context, rev string, dirs []string) (int, error) {
-	cmd := exec.CommandContext(ctx, "git", "-C", p.dir, "cat-file", "--batch")
+	cmd := exec.CommandContext(ctx, "git", "-C", p.dir, "cat-file", "--batch") //nolint:gosec // in a folder of this program
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return 0, err
@@ -152,18 +152,18 @@ func (p *program) read(ctx context.Context, rev string, dirs []string) (int, err
 }
 
 func (p *program) diff(ctx context.Context, from, to string) (int, error) {
-	out, err := p.git(ctx, nil, "diff-tree", "-r", "--name-only", from, to)
+	out, err := p.git(ctx, "diff-tree", "-r", "--name-only", from, to)
 	return strings.Count(out, "\n") + 1, err
 }
 
 func (p *program) list(ctx context.Context, rev string) (int, error) {
-	out, err := p.git(ctx, nil, "ls-tree", "-r", "--name-only", rev)
+	out, err := p.git(ctx, "ls-tree", "-r", "--name-only", rev)
 	return strings.Count(out, "\n") + 1, err
 }
 
 // ancestor is the commit n before the head of the remote.
-func ancestor(dir string, n int) string {
-	out, _ := exec.Command("git", "-C", dir, "rev-parse", fmt.Sprintf("refs/heads/main~%d", n)).Output()
+func ancestor(ctx context.Context, dir string, n int) string {
+	out, _ := exec.CommandContext(ctx, "git", "-C", dir, "rev-parse", fmt.Sprintf("refs/heads/main~%d", n)).Output() //nolint:gosec // in a folder of this program
 	return strings.TrimSpace(string(out))
 }
 
@@ -182,7 +182,7 @@ func (l *library) clone(ctx context.Context) (err error) {
 
 func (l *library) fetch(ctx context.Context) (string, error) {
 	err := l.repo.FetchContext(ctx, &gogit.FetchOptions{RefSpecs: []config.RefSpec{"+refs/heads/main:refs/heads/main"}, Tags: gogit.NoTags})
-	if err != nil && err != gogit.NoErrAlreadyUpToDate {
+	if err != nil && !errors.Is(err, gogit.NoErrAlreadyUpToDate) {
 		return "", err
 	}
 	ref, err := l.repo.Reference("refs/heads/main", true)

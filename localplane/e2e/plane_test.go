@@ -70,7 +70,7 @@ func TestCrash(t *testing.T) {
 	if err != nil {
 		t.Fatalf("the port is not free after a crash: %v", err)
 	}
-	defer stranger.Close()
+	defer func() { _ = stranger.Close() }() // nobody has connected
 	refused := start(t, dir, "--port", address[strings.LastIndex(address, ":")+1:])
 	refused.wantExit(1)
 	if got := refused.stderr.String(); !strings.Contains(got, "in use") {
@@ -221,7 +221,7 @@ func wantClosed(t *testing.T, host string) {
 	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", hostPort(t, host))
 	if err == nil {
 		t.Errorf("%s is still open", host)
-		conn.Close()
+		_ = conn.Close() // nothing was written
 	}
 }
 

@@ -53,7 +53,7 @@ var binary = sync.OnceValues(func() (path string, err error) {
 func TestMain(m *testing.M) {
 	code := m.Run()
 	if built != "" {
-		os.RemoveAll(built)
+		_ = os.RemoveAll(built) // in the folder for what may go
 	}
 	os.Exit(code)
 }

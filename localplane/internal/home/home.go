@@ -49,7 +49,7 @@ func Open(dir string) (*Home, error) {
 	if err := os.MkdirAll(abs, 0o700); err != nil {
 		return nil, fmt.Errorf("make folder %s: %w", dir, err)
 	}
-	lock, err := os.OpenFile(filepath.Join(abs, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	lock, err := os.OpenFile(filepath.Join(abs, "lock"), os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the folder is the user's choice
 	if err != nil {
 		return nil, fmt.Errorf("open the lock of %s: %w", dir, err)
 	}
@@ -80,7 +80,7 @@ func (h *Home) acquire() error {
 
 // readPID reads the process number in a lock file, or 0.
 func readPID(path string) int {
-	b, err := os.ReadFile(path)
+	b, err := os.ReadFile(path) //nolint:gosec // a file of this home
 	if err != nil {
 		return 0
 	}
@@ -111,7 +111,7 @@ func writeFile(path string, data []byte) error {
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	defer os.Remove(tmp.Name()) // gone already when all went well
+	defer func() { _ = os.Remove(tmp.Name()) }() // gone already when all went well
 	if _, err := tmp.Write(data); err != nil {
 		return fmt.Errorf("write %s: %w", path, errors.Join(err, tmp.Close()))
 	}

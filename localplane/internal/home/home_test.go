@@ -144,7 +144,7 @@ func TestSocketElsewhere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer h.Close()
+	defer func() { _ = h.Close() }() // the test is about its socket
 	path, remove, err := h.Socket("etcd.sock")
 	if err != nil {
 		t.Fatalf("Socket: %v", err)

@@ -67,7 +67,7 @@ func makePKI(dir string, hosts []string, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(tmp) // gone already when all went well
+	defer func() { _ = os.RemoveAll(tmp) }() // gone already when all went well
 	files := pkiIn(tmp)
 	if err := writeServing(files, hosts, now); err != nil {
 		return err

@@ -47,7 +47,7 @@ func (p *plane) startAPIServer(ctx context.Context) error {
 	if err := utilerrors.NewAggregate(completed.Validate()); err != nil {
 		return fmt.Errorf("configure kube-apiserver: %w", err)
 	}
-	p.parts.Start("kube-apiserver", 8*time.Second, func(ctx context.Context) error {
+	p.parts.Start("kube-apiserver", 8*time.Second, func(ctx context.Context) error { //nolint:contextcheck // a component outlives the start of the plane
 		return app.Run(ctx, completed)
 	})
 	return p.waitReadyz(ctx)
@@ -102,7 +102,7 @@ func (p *plane) waitReadyz(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		defer res.Body.Close()
+		defer func() { _ = res.Body.Close() }() // only read
 		body, err := io.ReadAll(io.LimitReader(res.Body, 4096))
 		if err != nil {
 			return err

@@ -27,7 +27,7 @@ func (p *plane) startControllerManager(context.Context) error {
 	if err := parseFlags(o.Flags(known, off, aliases), p.controllerManagerFlags(kubeconfig)); err != nil {
 		return fmt.Errorf("configure kube-controller-manager: %w", err)
 	}
-	p.parts.Start("kube-controller-manager", 4*time.Second, func(ctx context.Context) error {
+	p.parts.Start("kube-controller-manager", 4*time.Second, func(ctx context.Context) error { //nolint:contextcheck // a component outlives the start of the plane
 		c, err := o.Config(ctx, known, off, aliases)
 		if err != nil {
 			return fmt.Errorf("configure: %w", err)
@@ -61,8 +61,7 @@ func (p *plane) controllerManagerFlags(kubeconfig string) []string {
 // enabledControllers are all but those whose work needs a cloud, a kubelet, real
 // volumes, devices or several API servers.
 func enabledControllers() []string {
-	list := []string{"*"}
-	for _, name := range []string{
+	off := []string{
 		names.CertificateSigningRequestSigningController,
 		names.CertificateSigningRequestApprovingController,
 		names.CertificateSigningRequestCleanerController,
@@ -79,7 +78,10 @@ func enabledControllers() []string {
 		names.StorageVersionGarbageCollectorController,
 		names.StorageVersionMigratorController,
 		names.LegacyServiceAccountTokenCleanerController,
-	} {
+	}
+	list := make([]string, 0, 1+len(off))
+	list = append(list, "*")
+	for _, name := range off {
 		list = append(list, "-"+name)
 	}
 	return list

@@ -27,7 +27,7 @@ func (p *plane) startEtcd(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("start etcd: %w", err), cleanup())
 	}
-	p.parts.Start("etcd", 5*time.Second, func(ctx context.Context) error {
+	p.parts.Start("etcd", 5*time.Second, func(ctx context.Context) error { //nolint:contextcheck // a component outlives the start of the plane
 		defer server.Close()
 		select {
 		case <-ctx.Done():

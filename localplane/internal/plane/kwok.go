@@ -51,7 +51,7 @@ func (p *plane) startKWOK(ctx context.Context) error {
 		return fmt.Errorf("configure KWOK: %w", err)
 	}
 	logger := kwoklog.NewLogger(p.log, kwoklog.LevelWarn)
-	p.parts.Start("KWOK", time.Second, func(ctx context.Context) error {
+	p.parts.Start("KWOK", time.Second, func(ctx context.Context) error { //nolint:contextcheck // a component outlives the start of the plane
 		if err := c.Start(kwoklog.NewContext(ctx, logger)); err != nil {
 			return err
 		}
@@ -145,7 +145,9 @@ func stages() (map[internalversion.StageResourceRef][]*internalversion.Stage, er
 // notHeld matches what does not carry holdAnnotation.
 func notHeld() v1alpha1.MatchExpression {
 	return v1alpha1.MatchExpression{
-		Key:      fmt.Sprintf(".metadata.annotations[%q]", holdAnnotation),
-		Operator: v1alpha1.SelectorOpDoesNotExist,
+		JQ: &v1alpha1.SelectorJQ{
+			Key:      fmt.Sprintf(".metadata.annotations[%q]", holdAnnotation),
+			Operator: v1alpha1.SelectorOpDoesNotExist,
+		},
 	}
 }

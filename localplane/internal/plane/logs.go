@@ -47,7 +47,7 @@ func redirectStderr(path string) (*os.File, func() error, error) {
 	restore := func() error {
 		return errors.Join(unix.Dup2(fd, stderr), original.Close())
 	}
-	log, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+	log, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0) //nolint:gosec // the log of this home
 	if err != nil {
 		return nil, nil, fmt.Errorf("send standard error to the log: %w", errors.Join(err, restore()))
 	}
@@ -69,9 +69,9 @@ func onFatal(stopping func() bool, h *home.Home, errOut io.Writer) {
 		if stopping() {
 			select {}
 		}
-		fmt.Fprintf(errOut, "localplane: a component gave up; the reason is at the end of %s\n", h.LogFile())
+		_, _ = fmt.Fprintf(errOut, "localplane: a component gave up; the reason is at the end of %s\n", h.LogFile())
 		if err := h.RemoveKubeconfig(); err != nil {
-			fmt.Fprintln(errOut, "localplane:", err)
+			_, _ = fmt.Fprintln(errOut, "localplane:", err)
 		}
 		os.Exit(1)
 	}

@@ -105,7 +105,7 @@ func Run(ctx context.Context, cfg config.Config, out io.Writer) (err error) {
 	err = p.start(ctx)
 	debug.SetGCPercent(gcPercent)
 	if err == nil {
-		fmt.Fprintf(out, "Kubernetes %s is ready at %s after %.1f s; export KUBECONFIG=%s\n",
+		_, _ = fmt.Fprintf(out, "Kubernetes %s is ready at %s after %.1f s; export KUBECONFIG=%s\n",
 			kubeversion.Get().GitVersion, p.address(), time.Since(begin).Seconds(), h.KubeconfigFile())
 		debug.FreeOSMemory() // a start leaves as much garbage as what stays
 		err = p.parts.Wait(ctx)

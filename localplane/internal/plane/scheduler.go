@@ -29,7 +29,7 @@ func (p *plane) startScheduler(context.Context) error {
 	if err != nil {
 		return fmt.Errorf("configure kube-scheduler: %w", err)
 	}
-	p.parts.Start("kube-scheduler", 4*time.Second, func(ctx context.Context) error {
+	p.parts.Start("kube-scheduler", 4*time.Second, func(ctx context.Context) error { //nolint:contextcheck // a component outlives the start of the plane
 		cc, s, err := app.Setup(ctx, o)
 		if err != nil {
 			return fmt.Errorf("configure: %w", err)
