@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/pmezard/go-difflib/difflib"
@@ -16,7 +17,7 @@ const (
 	Same    DiffOp = ' ' // in both
 	Removed DiffOp = '-' // only before
 	Added   DiffOp = '+' // only after
-	Section DiffOp = '@' // the path of what follows, where lines that are the same have been left out
+	Section DiffOp = '@' // the path of the first change of what follows, where lines that are the same have been left out
 )
 
 // DiffLine is one line of a diff, without its line break.
@@ -36,8 +37,8 @@ func Diff(before, after *unstructured.Unstructured) []DiffLine {
 	left, right := yamlLines(a), yamlLines(b)
 	var lines []DiffLine
 	for _, group := range difflib.NewMatcher(left, right).GetGroupedOpCodes(diffContext) {
-		first := group[0]
-		if where := section(left, first.I1, right, first.J1); where != "" {
+		first := group[slices.IndexFunc(group, func(code difflib.OpCode) bool { return code.Tag != 'e' })]
+		if where := section(left, first.I1, right, first.J1); where != "" && group[0].I1 > 0 {
 			lines = append(lines, DiffLine{Section, where})
 		}
 		for _, code := range group {
@@ -79,7 +80,7 @@ func yamlLines(u *unstructured.Unstructured) []string {
 	return strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
 }
 
-// section returns the path of the fields around the first line of a group: the lines above it that are indented less.
+// section returns the path of the fields around a line: the lines above it that are indented less.
 func section(left []string, i int, right []string, j int) string {
 	lines, at := left, i
 	if i >= len(left) {

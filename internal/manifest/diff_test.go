@@ -120,7 +120,7 @@ func TestDiff(t *testing.T) {
 			reason: "A changed line, in its context, under its path.",
 			before: "{apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {containers: [{name: app, image: 'a:1', tty: true, stdin: true, command: [run]}]}}",
 			after:  "{apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {containers: [{name: app, image: 'a:2', tty: true, stdin: true, command: [run]}]}}",
-			want: `@spec
+			want: `@spec.containers.command
    containers:
    - command:
      - run
@@ -184,7 +184,8 @@ func TestDiff(t *testing.T) {
 			reason: "The copy that kubectl leaves is masked, whatever the kind.",
 			before: `{apiVersion: v1, kind: ConfigMap, metadata: {name: a, annotations: {kubectl.kubernetes.io/last-applied-configuration: planted}}}`,
 			after:  `{apiVersion: v1, kind: ConfigMap, metadata: {name: a, annotations: {kubectl.kubernetes.io/last-applied-configuration: planted2}}}`,
-			want: ` kind: ConfigMap
+			want: `@metadata.annotations
+ kind: ConfigMap
  metadata:
    annotations:
 -    kubectl.kubernetes.io/last-applied-configuration: '***'
