@@ -97,6 +97,9 @@ func (c *Conn) Watch(ctx context.Context, r Resource, namespace string, selector
 // maxFrame bounds one event, in bytes. The API server itself takes objects of up to 3 MiB.
 const maxFrame = 32 << 20
 
+// maxKept is the largest buffer that a watch keeps from one event to the next, in bytes.
+const maxKept = 256 << 10
+
 // frames reads the events of a watch one by one. An API server sends each as one line; one that is spread over several
 // is read as well.
 type frames struct {
@@ -106,7 +109,9 @@ type frames struct {
 
 // next returns the next frame, which is valid until it is called again.
 func (f *frames) next() ([]byte, error) {
-	f.buffer = f.buffer[:0]
+	if f.buffer = f.buffer[:0]; cap(f.buffer) > maxKept {
+		f.buffer = nil
+	}
 	for {
 		chunk, err := f.reader.ReadSlice('\n')
 		f.buffer = append(f.buffer, chunk...)

@@ -12,7 +12,6 @@ import (
 	"strconv"
 	"time"
 
-	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -20,7 +19,6 @@ import (
 	clientscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
-	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
@@ -150,12 +148,11 @@ func (p *plane) outfit(e *evidence) error {
 	if err != nil {
 		return err
 	}
-	day := int64(24 * 60 * 60)
-	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: &day}}
-	if err := p.SubResource("token").Create(ctx, account, request); err != nil {
-		return fmt.Errorf("make a token for plane %s: %w", p.name, err)
+	token, err := p.tokenOf(account.Namespace, account.Name)
+	if err != nil {
+		return err
 	}
-	e.plant("the token in the kubeconfig of "+p.name, request.Status.Token)
+	e.plant("the token in the kubeconfig of "+p.name, token)
 	for what, value := range map[string]string{
 		"the administrator's token of " + p.name: p.config.BearerToken, "the administrator's key of " + p.name: string(p.config.KeyData),
 	} {
@@ -163,11 +160,6 @@ func (p *plane) outfit(e *evidence) error {
 			e.plant(what, value)
 		}
 	}
-	p.token, err = clientcmd.Write(clientcmdapi.Config{
-		Clusters:       map[string]*clientcmdapi.Cluster{p.name: {Server: p.config.Host, CertificateAuthorityData: p.config.CAData}},
-		AuthInfos:      map[string]*clientcmdapi.AuthInfo{p.name: {Token: request.Status.Token}},
-		Contexts:       map[string]*clientcmdapi.Context{p.name: {Cluster: p.name, AuthInfo: p.name}},
-		CurrentContext: p.name,
-	})
+	p.token, err = p.configWith(token)
 	return err
 }

@@ -41,6 +41,8 @@ type sengu struct {
 	namespace, target string
 	repo              *repository
 	data, address     string
+	// own is the kubeconfig with which the server reaches its home, with the rights that the chart gives it.
+	own string
 
 	process *exec.Cmd
 	log     *os.File
@@ -77,6 +79,7 @@ func newSenguAt(t testing.TB, home *plane, edit ...func(*v1alpha1.FleetSpec)) *s
 		})
 	}
 	s.create(home, s.fleet(edit))
+	s.restrict()
 	s.record()
 	s.start()
 	return s
@@ -137,7 +140,7 @@ func (s *sengu) launch() {
 	if s.log, err = s.evidence.file(s.Name() + "-" + s.namespace + ".log"); err != nil {
 		s.Fatal(err)
 	}
-	cmd := exec.Command(s.binary, "server", "--kubeconfig", s.home.kubeconfig, "--namespace", s.namespace,
+	cmd := exec.Command(s.binary, "server", "--kubeconfig", s.own, "--namespace", s.namespace,
 		"--data-dir", s.data, "--listen", s.address, "--metrics-listen", "0", "--log-level", "debug")
 	cmd.Stdout, cmd.Stderr = s.log, s.log
 	cmd.SysProcAttr = childAttributes()
