@@ -16,7 +16,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
 	"github.com/sengu-dev/sengu/internal/controller/handover"
@@ -70,6 +72,7 @@ func (r *Reconciler) Setup(mgr ctrl.Manager) error {
 		Named("app").
 		For(&v1alpha1.App{}, builder.WithPredicates(predicate.Or(
 			predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{}))).
+		Watches(&v1alpha1.Fleet{}, handler.EnqueueRequestsFromMapFunc(r.fleetChanged), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		WatchesRawSource(r.waker.Source()).
 		WithOptions(controller.Options{MaxConcurrentReconciles: r.Workers}).
 		Complete(r)
@@ -80,6 +83,25 @@ func (r *Reconciler) Changed(owner manifest.Owner) {
 	if owner.Namespace == r.Namespace {
 		r.waker.Wake(types.NamespacedName{Namespace: owner.Namespace, Name: owner.Name})
 	}
+}
+
+// fleetChanged names the Apps of a Fleet whose last try failed: what they lack may be what the Fleet allows now, and
+// they should not wait for it.
+func (r *Reconciler) fleetChanged(ctx context.Context, fleet client.Object) []reconcile.Request {
+	var apps v1alpha1.AppList
+	if err := r.Client.List(ctx, &apps, client.InNamespace(fleet.GetNamespace()), client.UnsafeDisableDeepCopy); err != nil {
+		r.Log.Error("list Apps of a Fleet that changed", "fleet", fleet.GetName(), "error", err)
+		return nil
+	}
+	var requests []reconcile.Request
+	for i := range apps.Items {
+		key := client.ObjectKeyFromObject(&apps.Items[i])
+		if _, waits := r.tries.wait(key, r.Now()); waits && apps.Items[i].Spec.Fleet == fleet.GetName() {
+			r.tries.done(key)
+			requests = append(requests, reconcile.Request{NamespacedName: key})
+		}
+	}
+	return requests
 }
 
 // clusterChanged queues the Apps of a cluster that became usable, or ceased to be.
