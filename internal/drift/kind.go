@@ -179,16 +179,22 @@ func (k *kind) list(ctx context.Context) error {
 // watch follows the kind from the last known version on.
 func (k *kind) watch(ctx context.Context) error {
 	err := k.w.conn.Watch(ctx, k.resource, "", selected, k.version, func(e kube.Event) error {
-		if e.Type != kube.Bookmark && (e.Type == kube.Deleted || !k.echo(e)) {
+		live, known := k.known(e)
+		switch {
+		case e.Type == kube.Bookmark:
+		case e.Type == kube.Deleted:
+			// It was deleted, or its label was taken off.
+			if known {
+				k.w.confirm(k.resource, live)
+			}
+		case known && live.ResourceVersion == e.Version && live.Health != "":
+			// The echo of a state that is known already, as from the answer to a write of our own.
+		default:
 			u, err := e.Object()
 			if err != nil {
 				return err
 			}
-			if e.Type == kube.Deleted {
-				k.deleted(u)
-			} else {
-				k.w.tell(k.see(u, e.Size())...)
-			}
+			k.w.tell(k.see(u, e.Size())...)
 		}
 		k.version = e.Version
 		return nil
@@ -200,10 +206,10 @@ func (k *kind) watch(ctx context.Context) error {
 	return err
 }
 
-// echo says whether an event tells of a state that is known already, as from the answer to a write of our own.
-func (k *kind) echo(e kube.Event) bool {
-	live, known := k.w.table.get(manifest.Ref{Group: k.gvk.Group, Kind: k.gvk.Kind, Namespace: e.Namespace, Name: e.Name})
-	return known && live.UID == e.UID && live.ResourceVersion == e.Version && live.Health != ""
+// known returns the record of the object that an event is about.
+func (k *kind) known(e kube.Event) (manifest.Live, bool) {
+	live, ok := k.w.table.get(manifest.Ref{Group: k.gvk.Group, Kind: k.gvk.Kind, Namespace: e.Namespace, Name: e.Name})
+	return live, ok && live.UID == e.UID
 }
 
 // see notes an object that carries the label, and returns who has to be told. An object of known size that has drifted
@@ -237,16 +243,6 @@ func (k *kind) judgedElsewhere(u *unstructured.Unstructured) bool {
 		return err == nil && gv != k.gvk.GroupVersion() && k.w.tracked(gv.WithKind(k.gvk.Kind))
 	}
 	return false
-}
-
-// deleted judges the event of an object that has left the watch: it was deleted, or its label was taken off.
-func (k *kind) deleted(u *unstructured.Unstructured) {
-	ref := manifest.RefOf(u)
-	live, known := k.w.table.get(ref)
-	if !known || live.UID != string(u.GetUID()) {
-		return
-	}
-	k.w.confirm(k.resource, live)
 }
 
 // confirmStripped asks again for the objects whose mark was taken off, which no watch tells of.
