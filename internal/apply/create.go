@@ -44,10 +44,14 @@ func (w *writer) leave(ctx context.Context, c Change, u *unstructured.Unstructur
 	if !w.owns(u, c.Fields) {
 		return w.done(c, u), nil
 	}
-	if err := w.giveUp(ctx, c, u); err != nil {
+	err := w.giveUp(ctx, c, u)
+	if apierrors.IsConflict(err) { // its controller has written a status since
+		_, err = w.leaveFields(ctx, c)
+	}
+	if err != nil {
 		return w.done(c, u), err
 	}
-	u, err := w.apply(ctx, patch{object: reduced(c), manager: w.manager, force: true, uid: string(u.GetUID())})
+	u, err = w.apply(ctx, patch{object: reduced(c), manager: w.manager, force: true, uid: string(u.GetUID())})
 	if err != nil {
 		return outcome{}, err
 	}
