@@ -20,11 +20,17 @@ var layers = []struct {
 }{
 	{"api", []string{"api/v1alpha1", "api/crds"}, nil, "the API is data and stands on nothing of ours"},
 	{
-		"decisions", []string{"internal/manifest", "internal/health", "internal/delivery", "internal/layout"},
-		[]string{"internal/manifest", "internal/health"}, "decisions are pure, and share only the words of manifest and the rules of health",
+		"decisions", []string{
+			"internal/manifest", "internal/health", "internal/delivery", "internal/layout", "internal/calendar", "internal/history",
+			"internal/release", "internal/image", "internal/edit", "internal/standing",
+		},
+		[]string{"internal/manifest", "internal/health", "internal/history"}, "decisions are pure, and share only the words of manifest and history and the rules of health",
 	},
 	{
-		"effects", []string{"internal/gitrepo", "internal/render", "internal/apply", "internal/drift", "internal/kube"},
+		"effects", []string{
+			"internal/gitrepo", "internal/render", "internal/apply", "internal/drift", "internal/kube", "internal/job", "internal/probe",
+			"internal/registry", "internal/forge", "internal/notify", "internal/sqlstore",
+		},
 		[]string{"internal/kube"}, "each effect talks to one thing in the world; they stand on kube and never import each other",
 	},
 	{
