@@ -8,6 +8,7 @@ import (
 	"path"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/sengu-dev/sengu/internal/health"
@@ -32,6 +33,36 @@ func (d *decoder) check(doc *document) {
 		d.settings(&s, at)
 		doc.Environments[name] = s
 	}
+	if len(d.problems) > 0 {
+		return
+	}
+	d.clash(doc.clashes())
+	for _, s := range doc.Environments {
+		d.clash(idleSkips(doc.Settings, s))
+		if len(d.problems) == 0 {
+			d.clash(mergeSettings(doc.Settings, s).clashes())
+		}
+	}
+}
+
+// clash adds clashes, all of them within this file.
+func (d *decoder) clash(found []clash) {
+	for _, c := range found {
+		line, err := strconv.Atoi(c.at[strings.LastIndexByte(c.at, ':')+1:])
+		if err != nil {
+			line = 1
+		}
+		d.fail(line, "%s", c.text)
+	}
+}
+
+// at returns the file and the line of the field at path.
+func (d *decoder) at(path string) string { return fmt.Sprintf("%s:%d", d.file, d.line(path)) }
+
+// refuse says what is wrong with a field of what is at a path.
+func (d *decoder) refuse(at, name, why string) {
+	where := join(at, name)
+	d.fail(d.line(where), "%s %s", where, why)
 }
 
 // line returns the line of the field at path, or of the nearest one around it.
@@ -50,6 +81,11 @@ func (d *decoder) line(path string) int {
 
 func (d *decoder) settings(s *Settings, at string) {
 	d.source(&s.Source, join(at, "source"))
+	entries(d, s.Images, join(at, "images"), d.image)
+	entries(d, s.Before, join(at, "before"), d.step)
+	entries(d, s.After, join(at, "after"), d.step)
+	entries(d, s.Checks, join(at, "checks"), d.checkEntry)
+	d.rollback(s.Rollback, join(at, "rollback"))
 	for i, rule := range s.Ignore {
 		if err := rule.Validate(); err != nil {
 			where := fmt.Sprintf("%s[%d]", join(at, "ignore"), i)
@@ -61,6 +97,43 @@ func (d *decoder) settings(s *Settings, at string) {
 			where := fmt.Sprintf("%s[%d]", join(at, "health"), i)
 			d.fail(d.line(where), "%s: %s", where, oneLine(errors.Unwrap(unjoin(err))))
 		}
+	}
+}
+
+// maxEntries is how many images, steps or checks one list may have.
+const maxEntries = 50
+
+// entry is one of a list whose entries replace each other by name.
+type entry interface {
+	Image | Step | Check
+	key() string
+}
+
+func (i Image) key() string { return i.Name }
+func (s Step) key() string  { return s.Name }
+func (c Check) key() string { return c.Name }
+
+// entries checks each entry of a list, and refuses a list that is too long, an empty entry, and a name that is there
+// twice.
+func entries[T entry](d *decoder, list []T, at string, check func(e *T, at string)) {
+	if len(list) > maxEntries {
+		d.fail(d.line(at), "%s has more than %d entries", at, maxEntries)
+		return
+	}
+	first := map[string]int{}
+	for i := range list {
+		where := at + "[" + strconv.Itoa(i) + "]"
+		if _, there := d.lines[where]; !there {
+			d.fail(d.line(at), "%s is empty", where)
+			continue
+		}
+		check(&list[i], where)
+		key := list[i].key()
+		if before, twice := first[key]; twice && key != "" {
+			d.fail(d.line(where), "%s has the name of the entry in line %d: names are unique, so that an environment can replace an entry", where, before)
+			continue
+		}
+		first[key] = d.line(where)
 	}
 }
 
@@ -89,10 +162,7 @@ func (d *decoder) source(s *Source, at string) {
 }
 
 func (d *decoder) chart(c *Chart, at string) {
-	refuse := func(name, why string) {
-		where := join(at, name)
-		d.fail(d.line(where), "%s %s", where, why)
-	}
+	refuse := func(name, why string) { d.refuse(at, name, why) }
 	if c.Repository != "" {
 		u, err := url.Parse(c.Repository)
 		switch {
@@ -103,7 +173,7 @@ func (d *decoder) chart(c *Chart, at string) {
 		case c.Path != "":
 			refuse("path", "and repository exclude each other: a chart comes from here or from there")
 		}
-		c.At = fmt.Sprintf("%s:%d", d.file, d.line(join(at, "repository")))
+		c.At = d.at(join(at, "repository"))
 	}
 	if c.Path != "" {
 		d.path(&c.Path, join(at, "path"))

@@ -1,6 +1,8 @@
 package delivery
 
 import (
+	"time"
+
 	"github.com/sengu-dev/sengu/internal/health"
 	"github.com/sengu-dev/sengu/internal/manifest"
 )
@@ -22,11 +24,21 @@ type Delivery struct {
 
 // Settings are the part of a Delivery that may differ by environment.
 type Settings struct {
-	Source          Source                `json:"source,omitempty" doc:"What the objects of the service are made of. Without it, the folder of the environment is rendered as it is: a kustomization, a Helm chart, or YAML files."`
-	Ignore          []manifest.IgnoreRule `json:"ignore,omitempty" doc:"Fields that somebody else sets, and Sengu neither writes nor compares. The replicas of what an autoscaler of the service scales are ignored without being named."`
-	Health          []health.Rule         `json:"health,omitempty" doc:"Rules that judge the health of kinds in place of what Sengu knows about them."`
-	Deletion        Deletion              `json:"deletion,omitempty" doc:"What happens to objects that are no longer in Git."`
-	CreateNamespace *bool                 `json:"createNamespace,omitempty" doc:"Make the namespace of the service if it does not exist." default:"true"`
+	Source           Source                `json:"source,omitempty" doc:"What the objects of the service are made of. Without it, the folder of the environment is rendered as it is: a kustomization, a Helm chart, or YAML files."`
+	Ignore           []manifest.IgnoreRule `json:"ignore,omitempty" doc:"Fields that somebody else sets, and Sengu neither writes nor compares. The replicas of what an autoscaler of the service scales are ignored without being named."`
+	Health           []health.Rule         `json:"health,omitempty" doc:"Rules that judge the health of kinds in place of what Sengu knows about them."`
+	Deletion         Deletion              `json:"deletion,omitempty" doc:"What happens to objects that are no longer in Git."`
+	CreateNamespace  *bool                 `json:"createNamespace,omitempty" doc:"Make the namespace of the service if it does not exist." default:"true"`
+	Images           []Image               `json:"images,omitempty" doc:"Images whose new versions are written into Git. Those of an environment replace those of the service by name."`
+	Before           []Step                `json:"before,omitempty" doc:"Jobs that are run, one after the other, before a revision is applied; if one fails, nothing is applied. Those of an environment replace those of the service by name."`
+	After            []Step                `json:"after,omitempty" doc:"Jobs that are run, one after the other, once what was applied is healthy. Those of an environment replace those of the service by name."`
+	Checks           []Check               `json:"checks,omitempty" doc:"What must hold once what was applied is healthy, beside the jobs of after. Those of an environment replace those of the service by name."`
+	Rollback         Rollback              `json:"rollback,omitempty" doc:"Whether one may go back from this revision, which one may if nothing is said."`
+	FailAfter        *time.Duration        `json:"failAfter,omitempty" doc:"How long the service may be degraded before the change has failed." default:"1m" min:"0s" max:"24h"`
+	ProgressDeadline *time.Duration        `json:"progressDeadline,omitempty" doc:"How long the service may take until it is healthy, before the change has failed." default:"10m" min:"1s" max:"24h"`
+	// SkippedJobs are Jobs among the objects of the service that a step or a check ran, until an environment skipped or
+	// replaced it. They are not run, and not applied either.
+	SkippedJobs []string `json:"-"`
 }
 
 // Source says what the objects of a service are made of.

@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,7 +12,7 @@ import (
 )
 
 // For returns d as it is in environment: with what d says about that environment merged in, and {environment} in paths
-// replaced. Environments stays, so that it can be checked.
+// and addresses replaced. Environments stays, so that it can be checked, and so do entries that the environment skips.
 func (d Delivery) For(environment string) Delivery {
 	if over, ok := d.Environments[environment]; ok {
 		d.Settings = mergeSettings(d.Settings, over)
@@ -26,12 +27,26 @@ func (d Delivery) For(environment string) Delivery {
 		chart.Path = name.Replace(chart.Path)
 		d.Source.Chart = &chart
 	}
+	d.Images = slices.Clone(d.Images)
+	for i := range d.Images {
+		u := &d.Images[i].Update
+		u.Kustomization, u.ValuesFile, u.MarkedFile = name.Replace(u.Kustomization), name.Replace(u.ValuesFile), name.Replace(u.MarkedFile)
+	}
+	d.Checks = slices.Clone(d.Checks)
+	for i, check := range d.Checks {
+		if check.HTTP != nil {
+			asked := *check.HTTP
+			asked.URL = name.Replace(asked.URL)
+			d.Checks[i].HTTP = &asked
+		}
+	}
 	return d
 }
 
 // Merge adds what a file in the folder of an environment says to base. Neither is changed. Single fields of over win,
-// values are merged key by key, lists come after those of base. A chart of this repository replaces
-// one of a repository of charts as a whole, and the other way round; another name or version leaves base's digest behind.
+// values are merged key by key, lists come after those of base, but images, steps and checks replace those of base by
+// name. A chart of this repository replaces one of a repository of charts as a whole, and the other way round; another
+// name or version leaves base's digest behind.
 func Merge(base, over Delivery) Delivery {
 	merged := Delivery{Settings: mergeSettings(base.Settings, over.Settings)}
 	if len(base.Environments)+len(over.Environments) > 0 {
@@ -53,10 +68,75 @@ func mergeSettings(base, over Settings) Settings {
 	if over.Deletion.Prune != "" {
 		base.Deletion.Prune = over.Deletion.Prune
 	}
-	if over.CreateNamespace != nil {
-		base.CreateNamespace = over.CreateNamespace
-	}
+	base.CreateNamespace = cmp.Or(over.CreateNamespace, base.CreateNamespace)
+	jobs := slices.Concat(base.Jobs(), over.SkippedJobs)
+	base.Images = mergeEntries(base.Images, over.Images, func(image, by Image) Image {
+		if by.Skip {
+			image.Skip = true
+			return image
+		}
+		return by
+	})
+	base.Before, base.After = mergeEntries(base.Before, over.Before, mergeStep), mergeEntries(base.After, over.After, mergeStep)
+	base.Checks = mergeEntries(base.Checks, over.Checks, func(check, by Check) Check {
+		if by.Skip {
+			check.Skip = true
+			return check
+		}
+		return by
+	})
+	base.Rollback = cmp.Or(over.Rollback, base.Rollback)
+	base.FailAfter = cmp.Or(over.FailAfter, base.FailAfter)
+	base.ProgressDeadline = cmp.Or(over.ProgressDeadline, base.ProgressDeadline)
+	base.SkippedJobs = base.without(jobs)
 	return base
+}
+
+// mergeStep replaces a step. One that is skipped still says which Job it is about.
+func mergeStep(step, by Step) Step {
+	if by.Skip {
+		step.Skip = true
+		return step
+	}
+	return by
+}
+
+// mergeEntries puts the entries of over in the place of those of the same name in base, and the others after them.
+func mergeEntries[T entry](base, over []T, replace func(entry, by T) T) []T {
+	merged := slices.Clone(base)
+	for _, by := range over {
+		i := slices.IndexFunc(merged, func(e T) bool { return e.key() == by.key() })
+		if i < 0 {
+			merged = append(merged, by)
+			continue
+		}
+		merged[i] = replace(merged[i], by)
+	}
+	return merged
+}
+
+// withoutSkipped leaves the entries out that are skipped. Their Jobs are kept apart, so that nobody applies them.
+func (s Settings) withoutSkipped() Settings {
+	jobs := s.Jobs()
+	s.Images = slices.DeleteFunc(slices.Clone(s.Images), func(i Image) bool { return i.Skip })
+	s.Before = slices.DeleteFunc(slices.Clone(s.Before), func(s Step) bool { return s.Skip })
+	s.After = slices.DeleteFunc(slices.Clone(s.After), func(s Step) bool { return s.Skip })
+	s.Checks = slices.DeleteFunc(slices.Clone(s.Checks), func(c Check) bool { return c.Skip })
+	s.SkippedJobs = s.without(jobs)
+	return s
+}
+
+// without returns those of jobs that no step and no check of s is about.
+func (s Settings) without(jobs []string) []string {
+	s.SkippedJobs = nil
+	run := s.Jobs()
+	var rest []string
+	for _, job := range jobs {
+		if !slices.Contains(run, job) {
+			rest = append(rest, job)
+		}
+	}
+	return rest
 }
 
 func mergeSource(base, over Source) Source {
@@ -129,9 +209,9 @@ func mergeValues(base, over map[string]any) map[string]any {
 }
 
 // Read returns how a service is delivered in environment: what sengu.yaml in the folder of the service says, then what
-// it says about the environment, then what sengu.yaml in the folder of the environment says. Folders are paths of fsys,
-// and may be the same. A file that is not there says nothing; with neither, the folder of the environment is rendered as
-// it is, with everything by default.
+// it says about the environment, then what sengu.yaml in the folder of the environment says, and without what they skip.
+// Folders are paths of fsys, and may be the same. A file that is not there says nothing; with neither, the folder of the
+// environment is rendered as it is, with everything by default.
 func Read(fsys fs.FS, serviceFolder, environmentFolder, environment string) (Delivery, error) {
 	file := path.Join(serviceFolder, FileName)
 	d, err := readFile(fsys, file)
@@ -147,6 +227,9 @@ func Read(fsys fs.FS, serviceFolder, environmentFolder, environment string) (Del
 		if len(added.Environments) > 0 {
 			return Delivery{}, fmt.Errorf("%s: environments belongs in %s: this file is about one environment", over, file)
 		}
+		if err := refused(idleSkips(d.Settings, added.Settings)); err != nil {
+			return Delivery{}, err
+		}
 		d = Merge(d, added.For(environment))
 		if added.Source.Chart != nil {
 			file = over
@@ -155,6 +238,10 @@ func Read(fsys fs.FS, serviceFolder, environmentFolder, environment string) (Del
 	if err := d.complete(); err != nil {
 		return Delivery{}, fmt.Errorf("%s: in environment %s, %w", file, environment, err)
 	}
+	if err := refused(d.clashes()); err != nil {
+		return Delivery{}, err
+	}
+	d.Settings = d.withoutSkipped()
 	return d, nil
 }
 

@@ -164,6 +164,10 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, at string, depth int) {
 		return // an empty field is as one that is not there
 	}
 	d.lines[at] = line
+	if v.Type() == durationType {
+		d.duration(n, v, at, line)
+		return
+	}
 	switch v.Kind() {
 	case reflect.Pointer:
 		v.Set(reflect.New(v.Type().Elem()))
@@ -188,6 +192,8 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, at string, depth int) {
 			return
 		}
 		v.SetBool(b)
+	case reflect.Int:
+		d.integer(n, v, at, line)
 	case reflect.String:
 		switch {
 		case n.Kind != yaml.ScalarNode:
@@ -205,36 +211,69 @@ func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.Tag == "!
 // structure reads a map with known fields.
 func (d *decoder) structure(n *yaml.Node, v reflect.Value, at string, depth int) {
 	fields := fieldsOf(v.Type())
-	d.pairs(n, at, func(key, value *yaml.Node) {
-		f, ok := find(fields, key.Value)
-		if !ok {
+	short := slices.IndexFunc(fields, func(f field) bool { return f.short })
+	switch {
+	case n.Kind == yaml.MappingNode:
+		d.pairs(n, at, func(key, value *yaml.Node) {
+			if f, ok := find(fields, key.Value); ok {
+				d.assign(f, v, key.Line, value, at, depth)
+				return
+			}
 			d.unknown(key, at, names(fields))
-			return
-		}
-		path := join(at, f.name)
-		target := v.FieldByIndex(f.index)
-		before := len(d.problems)
-		d.value(value, target, path, depth+1)
-		if !isNull(value) {
-			d.lines[path] = key.Line
-		}
-		if len(d.problems) > before || isNull(value) || target.Kind() != reflect.String {
-			return
-		}
-		switch got := target.String(); {
-		case f.constant != "" && got != f.constant:
-			d.fail(key.Line, "%s must be %s", path, f.constant)
-		case len(f.enum) > 0 && got != "" && !slices.Contains(f.enum, got):
-			d.fail(key.Line, "%s must be one of %s", path, strings.Join(f.enum, ", "))
-		}
-	})
-	if n.Kind != yaml.MappingNode {
+		})
+	case short >= 0 && n.Kind == yaml.ScalarNode && n.Tag == "!!str":
+		d.assign(fields[short], v, n.Line, n, at, depth)
+	default:
+		d.noMap(n, at, fields, short >= 0)
 		return
 	}
 	for _, f := range fields {
-		if _, there := d.lines[join(at, f.name)]; f.required && !there {
+		if _, there := d.lines[join(at, f.name)]; there {
+			continue
+		}
+		if f.required {
 			d.fail(n.Line, "%s is missing", join(at, f.name))
 		}
+		f.setStandard(v.FieldByIndex(f.index))
+	}
+}
+
+// noMap says what may stand where something else than a map is.
+func (d *decoder) noMap(n *yaml.Node, at string, fields []field, short bool) {
+	switch {
+	case at == "":
+		d.fail(n.Line, "the file must be a map")
+	case short:
+		d.fail(n.Line, "%s must be a name or a map; the fields of the map are %s", at, strings.Join(names(fields), ", "))
+	default:
+		d.fail(n.Line, "%s must be a map; its fields are %s", at, strings.Join(names(fields), ", "))
+	}
+}
+
+// assign reads value into the field f of v.
+func (d *decoder) assign(f field, v reflect.Value, line int, value *yaml.Node, at string, depth int) {
+	path := join(at, f.name)
+	target := v.FieldByIndex(f.index)
+	before := len(d.problems)
+	d.value(value, target, path, depth+1)
+	if isNull(value) {
+		return
+	}
+	d.lines[path] = line
+	if len(d.problems) > before {
+		return
+	}
+	if f.max != "" {
+		d.bounds(f, target, path)
+	}
+	if target.Kind() != reflect.String {
+		return
+	}
+	switch got := target.String(); {
+	case f.constant != "" && got != f.constant:
+		d.fail(line, "%s must be %s", path, f.constant)
+	case len(f.enum) > 0 && got != "" && !slices.Contains(f.enum, got):
+		d.fail(line, "%s must be one of %s", path, strings.Join(f.enum, ", "))
 	}
 }
 

@@ -2,8 +2,10 @@ package delivery
 
 import (
 	"os"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -46,10 +48,44 @@ func TestParse(t *testing.T) {
 			Health:          []health.Rule{{Group: "example.com", Kind: "Database", Healthy: "self.status.phase == 'Ready'", Degraded: "self.status.phase == 'Failed'", Progressing: "self.status.phase == 'Making'", Suspended: "self.spec.paused", Message: "'waits for its volume'"}},
 			Deletion:        Deletion{Prune: PruneConfirm},
 			CreateNamespace: ptr(false),
+			Images: []Image{
+				{Name: "checkout", Repository: "registry.example.com/shop/checkout", Track: Track{Semver: ">=1.0.0", Allow: "^v?[0-9.]+$", Ignore: "-debug$"}, At: testFile + ":45"},
+				{Name: "worker", Repository: "localhost:5000/shop/worker", Track: Track{Newest: true}, Update: Update{Kustomization: "apps/checkout/base/kustomization.yaml"}, At: testFile + ":51"},
+				{Name: "sidecar", Repository: "docker.io/library/nginx", Track: Track{Digest: "stable"}, Update: Update{ValuesFile: "shared/{environment}.yaml", Key: "sidecars[0].image.tag"}, At: testFile + ":55"},
+				{Name: "tools", Repository: "ghcr.io/shop/tools", Track: Track{Alphabetical: Ascending}, Update: Update{MarkedFile: "apps/checkout/overlays/{environment}/cronjob.yaml"}, At: testFile + ":59"},
+			},
+			Before: []Step{
+				{Name: "migrate", Job: "migrate", Work: Work{Timeout: time.Hour}, At: testFile + ":64"},
+				{
+					Name: "warm-up", Work: Work{
+						Image: "registry.example.com/shop/tools:1.2.0", Command: []string{"warm"}, Args: []string{"--all", "8080"}, Env: map[string]string{"CACHE": "yes"},
+						ServiceAccountName: "warmer", BackoffLimit: 2, Timeout: 90 * time.Minute,
+					}, At: testFile + ":65",
+				},
+			},
+			After: []Step{{Name: "e2e", Job: "e2e", Work: Work{Timeout: 20 * time.Minute}, At: testFile + ":74"}},
+			Checks: []Check{
+				{Name: "error-rate", At: testFile + ":76"},
+				{
+					Name: "ready", HTTP: &HTTP{
+						URL: "https://checkout.{environment}.example.com/ready", Method: "HEAD", Headers: map[string]string{"Accept": "application/json"}, Status: []int{200, 204}, Body: `"ready": ?true`,
+						Interval: 5 * time.Second, Timeout: 500 * time.Millisecond, Successes: 3,
+					}, At: testFile + ":77",
+				},
+				{Name: "smoke", Job: &Job{Name: "smoke-test", Work: Work{Timeout: time.Hour}}, At: testFile + ":88"},
+				{Name: "probe", Job: &Job{Work: Work{Image: "busybox:1.36", Timeout: time.Hour}}, At: testFile + ":90"},
+				{Name: "version", HTTP: &HTTP{URL: "http://checkout.shop.svc:8080/version", Interval: 10 * time.Second, Timeout: 10 * time.Second, Successes: 1, Failures: 3}, At: testFile + ":92"},
+			},
+			Rollback:         Rollback{Blocked: "the migration of this revision drops a column"},
+			FailAfter:        ptr(time.Duration(0)),
+			ProgressDeadline: ptr(15 * time.Minute),
 		},
 		Environments: map[string]Settings{
-			"production": {Source: Source{Values: map[string]any{"replicas": int64(4)}}, Deletion: Deletion{Prune: PruneNever}},
-			"develop":    {},
+			"production": {
+				Source: Source{Values: map[string]any{"replicas": int64(4)}}, Deletion: Deletion{Prune: PruneNever},
+				Checks: []Check{{Name: "probe", Skip: true, At: testFile + ":103"}}, ProgressDeadline: ptr(time.Hour),
+			},
+			"develop": {},
 		},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -67,7 +103,7 @@ func TestParseRefuses(t *testing.T) {
 		"UnknownNested": {"A nested one, with where it is.", head + "source:\n  chart:\n    repo: x\n    vesrion: 1.2.3\n", "apps/checkout/sengu.yaml:5: unknown field \"repo\" in source.chart; the fields here are repository, path, name, version, digest\napps/checkout/sengu.yaml:6: unknown field \"vesrion\" in source.chart; did you mean \"version\"?"},
 		"Case":          {"Another case.", head + "createnamespace: true\n", `apps/checkout/sengu.yaml:3: unknown field "createnamespace"; did you mean "createNamespace"?`},
 		"UnknownInList": {"A field within a list.", head + "ignore:\n- kind: A\n  feilds: [x]\n", "apps/checkout/sengu.yaml:4: ignore[0].fields is missing\napps/checkout/sengu.yaml:5: unknown field \"feilds\" in ignore[0]; did you mean \"fields\"?"},
-		"UnknownInEnv":  {"A field of an environment.", head + "environments:\n  develop:\n    environments: {}\n", `apps/checkout/sengu.yaml:5: unknown field "environments" in environments.develop; the fields here are source, ignore, health, deletion, createNamespace`},
+		"UnknownInEnv":  {"A field of an environment.", head + "environments:\n  develop:\n    environments: {}\n", `apps/checkout/sengu.yaml:5: unknown field "environments" in environments.develop; the fields here are source, ignore, health, deletion, createNamespace, images, before, after, checks, rollback, failAfter, progressDeadline`},
 		"Empty":         {"Nothing at all.", "# nothing\n", "apps/checkout/sengu.yaml:1: the file is empty: it needs at least apiVersion: sengu.dev/v1alpha1 and kind: Delivery"},
 		"NoKind":        {"Neither version nor kind.", "createNamespace: true\n", "apps/checkout/sengu.yaml:1: apiVersion is missing\napps/checkout/sengu.yaml:1: kind is missing"},
 		"NullKind":      {"A kind without a value.", "apiVersion: sengu.dev/v1alpha1\nkind:\n", "apps/checkout/sengu.yaml:1: kind is missing"},
@@ -78,7 +114,7 @@ func TestParseRefuses(t *testing.T) {
 		"LFS":           {"A file that Git LFS holds.", lfsPointer + "\noid sha256:1\nsize 1\n", "apps/checkout/sengu.yaml:1: the file is a Git LFS pointer: commit the file itself (git lfs migrate export)"},
 		"Documents":     {"Several documents.", head + "---\n" + head, "apps/checkout/sengu.yaml:4: the file holds a second document: put what differs by environment under environments"},
 		"NoMap":         {"No map.", "- a\n", "apps/checkout/sengu.yaml:1: the file must be a map"},
-		"Text":          {"Text where a map is.", head + "source: planted\n", "apps/checkout/sengu.yaml:3: source must be a map"},
+		"Text":          {"Text where a map is.", head + "source: planted\n", "apps/checkout/sengu.yaml:3: source must be a map; its fields are chart, releaseName, valuesFiles, values, crds, allowNondeterministic"},
 		"List":          {"A map where a list is.", head + "ignore: {kind: planted}\n", "apps/checkout/sengu.yaml:3: ignore must be a list"},
 		"Bool":          {"Text where true or false is.", head + "createNamespace: \"true\"\n", "apps/checkout/sengu.yaml:3: createNamespace must be true or false"},
 		"Number":        {"A version that YAML makes a number of.", head + "source:\n  chart: {repository: \"https://x\", name: a, version: 1.20}\n", "apps/checkout/sengu.yaml:4: source.chart.version must be text: put the value in quotes"},
@@ -151,7 +187,7 @@ func FuzzParse(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(data)
-	for _, seed := range []string{head, head + "source: {values: &v {a: *v}}", "a: b\n---\n", "%YAML 1.1\n---\n", head + "health: [{kind: A, healthy: 'true'}]", "? [a]\n: b", head + "source: *x"} {
+	for _, seed := range []string{head, head + "source: {values: &v {a: *v}}", "a: b\n---\n", "%YAML 1.1\n---\n", head + "health: [{kind: A, healthy: 'true'}]", "? [a]\n: b", head + "source: *x", head + "checks: [a, {name: b, job: c}, ~]\nenvironments: {develop: {checks: [{name: b, skip: true}], before: [{job: a}]}}"} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -164,9 +200,36 @@ func FuzzParse(f *testing.F) {
 		}
 		once := d.For("develop")
 		Merge(d, once)
-		for _, file := range once.Source.ValuesFiles {
+		once.Settings = once.withoutSkipped()
+		files := once.Source.ValuesFiles
+		for _, image := range once.Images {
+			files = append(files, image.Update.Kustomization, image.Update.ValuesFile, image.Update.MarkedFile)
+			if image.Repository == "" {
+				t.Error("an image has no repository")
+			}
+		}
+		for _, file := range files {
 			if strings.HasPrefix(file, "/") || strings.HasPrefix(file, "../") {
-				t.Errorf("a values file is outside of the repository: %s", file)
+				t.Errorf("a file is outside of the repository: %s", file)
+			}
+		}
+		if len(once.clashes()) > 0 {
+			t.Errorf("entries are in each other's way: %v", once.clashes())
+		}
+		for _, step := range append(once.Before, once.After...) {
+			if step.Name == "" || step.At == "" || (step.Job == "") == (step.Image == "") || step.Timeout <= 0 {
+				t.Errorf("a step is not complete: %+v", step)
+			}
+		}
+		for _, check := range once.Checks {
+			if check.Name == "" || check.At == "" || check.HTTP != nil && (check.HTTP.Interval <= 0 || check.HTTP.Timeout <= 0 || check.HTTP.Successes <= 0) {
+				t.Errorf("a check is not complete: %+v", check)
+			}
+		}
+		jobs := once.Jobs()
+		for _, job := range d.Jobs() {
+			if !slices.Contains(jobs, job) {
+				t.Errorf("the Job %s would be applied in develop", job)
 			}
 		}
 	})

@@ -25,11 +25,16 @@ func Schema() []byte {
 }
 
 func schemaOf(t reflect.Type) map[string]any {
+	if t == durationType {
+		return map[string]any{"type": "string", "pattern": durationPattern}
+	}
 	switch t.Kind() {
 	case reflect.Pointer:
 		return schemaOf(t.Elem())
 	case reflect.Bool:
 		return map[string]any{"type": "boolean"}
+	case reflect.Int:
+		return map[string]any{"type": "integer"}
 	case reflect.Slice:
 		return map[string]any{"type": "array", "items": schemaOf(t.Elem())}
 	case reflect.Map:
@@ -47,6 +52,7 @@ func schemaOf(t reflect.Type) map[string]any {
 func structSchema(t reflect.Type) map[string]any {
 	properties := map[string]any{}
 	var required []string
+	short := false
 	for _, f := range fieldsOf(t) {
 		property := schemaOf(f.typ)
 		property["description"] = f.doc
@@ -60,9 +66,13 @@ func structSchema(t reflect.Type) map[string]any {
 		case f.standard == "":
 		case property["type"] == "boolean":
 			property["default"] = f.standard == "true"
+		case property["type"] == "integer":
+			property["default"] = f.number(f.typ, f.standard)
 		default:
 			property["default"] = f.standard
 		}
+		f.limit(property)
+		short = short || f.short
 		if f.required {
 			required = append(required, f.name)
 		}
@@ -72,5 +82,19 @@ func structSchema(t reflect.Type) map[string]any {
 	if len(required) > 0 {
 		schema["required"] = required
 	}
+	if short {
+		return map[string]any{"anyOf": []any{map[string]any{"type": "string"}, schema}}
+	}
 	return schema
+}
+
+// limit adds the least and the largest number. A schema has no words for those of a duration.
+func (f field) limit(property map[string]any) {
+	t := f.typ
+	if items, ok := property["items"].(map[string]any); ok {
+		property, t = items, t.Elem()
+	}
+	if property["type"] == "integer" && f.max != "" {
+		property["minimum"], property["maximum"] = f.number(t, f.min), f.number(t, f.max)
+	}
 }

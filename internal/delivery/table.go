@@ -15,7 +15,9 @@ type field struct {
 	constant string
 	enum     []string
 	standard string // the default, for people
+	min, max string // of numbers and durations, and of those in a list
 	required bool
+	short    bool // plain text in place of the struct is this field
 }
 
 // fieldsOf lists the fields of a struct in the order in which they are declared, those of embedded structs in place.
@@ -36,7 +38,8 @@ func fieldsOf(t reflect.Type) []field {
 		}
 		next := field{
 			name: name, index: []int{i}, typ: f.Type, doc: f.Tag.Get("doc"), constant: f.Tag.Get("const"),
-			standard: f.Tag.Get("default"), required: f.Tag.Get("required") == "true",
+			standard: f.Tag.Get("default"), required: f.Tag.Get("required") == "true", short: f.Tag.Get("short") == "true",
+			min: f.Tag.Get("min"), max: f.Tag.Get("max"),
 		}
 		if enum := f.Tag.Get("enum"); enum != "" {
 			next.enum = strings.Split(enum, ",")
