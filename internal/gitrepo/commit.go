@@ -16,6 +16,7 @@ type CommitInfo struct {
 	Hash    string
 	Subject string // first line of the message
 	Author  string // name only
+	Address string // of the author
 	When    time.Time
 }
 
@@ -100,7 +101,7 @@ func parseCommit(hash, text string) (commitObject, error) {
 		case "parent":
 			c.parents = append(c.parents, value)
 		case "author":
-			c.info.Author, c.info.When = parseAuthor(value)
+			c.info.Author, c.info.Address, c.info.When = parseAuthor(value)
 		}
 	}
 	if !fullHash.MatchString(c.tree) || slices.ContainsFunc(c.parents, func(p string) bool { return !fullHash.MatchString(p) }) {
@@ -112,16 +113,20 @@ func parseCommit(hash, text string) (commitObject, error) {
 }
 
 // parseAuthor reads "NAME <MAIL> SECONDS ZONE".
-func parseAuthor(value string) (string, time.Time) {
+func parseAuthor(value string) (name, address string, when time.Time) {
 	name, rest, _ := strings.Cut(value, "<")
 	name = strings.ToValidUTF8(strings.TrimSpace(name), "\uFFFD")
-	f := strings.Fields(rest[strings.LastIndex(rest, ">")+1:])
+	end := strings.LastIndex(rest, ">")
+	if end > 0 {
+		address = strings.ToValidUTF8(rest[:end], "\uFFFD")
+	}
+	f := strings.Fields(rest[end+1:])
 	if len(f) == 0 {
-		return name, time.Time{}
+		return name, address, time.Time{}
 	}
 	seconds, err := strconv.ParseInt(f[0], 10, 64)
 	if err != nil {
-		return name, time.Time{}
+		return name, address, time.Time{}
 	}
 	zone := time.UTC
 	if len(f) > 1 && len(f[1]) == 5 {
@@ -129,7 +134,7 @@ func parseAuthor(value string) (string, time.Time) {
 			zone = time.FixedZone(f[1], n/100*3600+n%100*60)
 		}
 	}
-	return name, time.Unix(seconds, 0).In(zone)
+	return name, address, time.Unix(seconds, 0).In(zone)
 }
 
 // peel follows tags to the commit that they name.

@@ -23,8 +23,11 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if os.Getenv(victim) != "" {
+	switch {
+	case os.Getenv(victim) != "":
 		fetchForever()
+	case os.Getenv(writer) != "":
+		writeForever()
 	}
 	goleak.VerifyTestMain(m)
 }
@@ -261,11 +264,17 @@ func TestKilledInTheMiddle(t *testing.T) {
 // killAt starts a process that fetches, and kills it when a fetch has come to a moment.
 func killAt(t *testing.T, dir, url string, passed chan string, moment string) {
 	t.Helper()
+	killProcessAt(t, victim+"="+dir+"|"+url, passed, moment)
+}
+
+// killProcessAt starts this program with a variable set, and kills it at a moment.
+func killProcessAt(t *testing.T, variable string, passed chan string, moment string) {
+	t.Helper()
 	for len(passed) > 0 {
 		<-passed
 	}
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), victim+"="+dir+"|"+url)
+	cmd.Env = append(os.Environ(), variable)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -275,7 +284,7 @@ func killAt(t *testing.T, dir, url string, passed chan string, moment string) {
 		select {
 		case got = <-passed:
 		case <-late.C:
-			t.Errorf("no fetch came to %q", moment)
+			t.Errorf("it did not come to %q", moment)
 			got = moment
 		}
 	}

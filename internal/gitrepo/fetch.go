@@ -33,14 +33,13 @@ func (r *Repository) Fetch(ctx context.Context, branch string, auth Auth) (Revis
 	}
 	var rev Revision
 	err := r.exclusive(ctx, auth, func(ctx context.Context, cred credential) error {
-		var err error
-		rev, err = r.fetchBranch(ctx, branch, cred)
-		if errors.Is(err, ErrCorrupt) || (err == nil && r.damaged.Load()) {
-			if err = r.rebuild(ctx, branch, cred, err); err == nil {
-				rev, err = r.fetchBranch(ctx, branch, cred)
+		return r.repairing(ctx, branch, cred, func() error {
+			hash, err := r.bring(ctx, branch, cred)
+			if err == nil {
+				rev, err = r.advance(ctx, branch, hash)
 			}
-		}
-		return err
+			return err
+		})
 	})
 	if err != nil {
 		return Revision{}, err
@@ -49,7 +48,18 @@ func (r *Repository) Fetch(ctx context.Context, branch string, auth Auth) (Revis
 	return rev, nil
 }
 
-// exclusive runs one fetch of this repository at a time, with a deadline and with the credential made ready.
+// repairing runs what fetches a branch, and once more after the mirror was found damaged and made anew.
+func (r *Repository) repairing(ctx context.Context, branch string, cred credential, f func() error) error {
+	err := f()
+	if errors.Is(err, ErrCorrupt) || (err == nil && r.damaged.Load()) {
+		if err = r.rebuild(ctx, branch, cred, err); err == nil {
+			err = f()
+		}
+	}
+	return err
+}
+
+// exclusive runs one fetch or push of this repository at a time, with a deadline and with the credential made ready.
 func (r *Repository) exclusive(ctx context.Context, auth Auth, f func(context.Context, credential) error) error {
 	if err := auth.check(r.remote); err != nil {
 		return &FetchError{URL: r.remote.raw, Reason: ErrAuth, Detail: err.Error()}
@@ -86,15 +96,16 @@ func (r *Repository) exclusive(ctx context.Context, auth Auth, f func(context.Co
 	return nil
 }
 
-func (r *Repository) fetchBranch(ctx context.Context, branch string, cred credential) (Revision, error) {
+// bring brings the head of a branch here.
+func (r *Repository) bring(ctx context.Context, branch string, cred credential) (string, error) {
 	hash, err := r.transfer(ctx, "refs/heads/"+branch, cred)
 	if err != nil {
-		return Revision{}, r.explain(ctx, branch, cred, err)
+		return "", r.explain(ctx, branch, cred, err)
 	}
 	if !r.Has(ctx, hash) {
-		return Revision{}, fmt.Errorf("fetch %s of %s: %w: commit %s cannot be read after it came", branch, r.remote.raw, ErrCorrupt, hash)
+		return "", fmt.Errorf("fetch %s of %s: %w: commit %s cannot be read after it came", branch, r.remote.raw, ErrCorrupt, hash)
 	}
-	return r.advance(ctx, branch, hash)
+	return hash, nil
 }
 
 // transfer brings one ref of the remote, or a commit by its hash, here and returns its hash. It sets no ref that means

@@ -54,7 +54,7 @@ func lastLines(stderr string) string {
 		for _, p := range []string{"fatal: ", "error: ", "remote: "} {
 			line = strings.TrimPrefix(line, p)
 		}
-		if line != "" && !strings.HasPrefix(line, "@@@") && !strings.HasPrefix(line, "hint:") {
+		if line != "" && line != "remote:" && !strings.HasPrefix(line, "@@@") && !strings.HasPrefix(line, "hint:") {
 			lines = append(lines, strings.Trim(line, "@ "))
 		}
 	}

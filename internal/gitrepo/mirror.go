@@ -19,8 +19,9 @@ type Repository struct {
 	dir     string
 	readers *readers
 
-	fetching    chan struct{} // holds one token while a fetch runs
-	wire        *wire         // of the fetch that runs; nil until the server has said what it speaks
+	fetching    chan struct{} // holds one token while a fetch, or a push, runs
+	writes      writes
+	wire        *wire // of the fetch that runs; nil until the server has said what it speaks
 	maintaining sync.Mutex
 	damaged     atomic.Bool // set by a reader, cleared when the mirror has been made anew
 

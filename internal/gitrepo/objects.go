@@ -28,6 +28,9 @@ type object struct {
 type readers struct {
 	repo  *Repository
 	slots chan struct{}
+	// made and under are of a repository that is about to get objects: those are read first, and then what under has.
+	made  *made
+	under *readers
 
 	mu     sync.Mutex
 	idle   []*reader
@@ -50,6 +53,12 @@ type reader struct {
 
 // get reads one object by its hexadecimal hash; withData false asks for kind and size only.
 func (p *readers) get(ctx context.Context, hash string, withData bool, limit int64) (object, error) {
+	if p.under != nil {
+		if obj, ok := p.made.get(hash, withData, limit); ok {
+			return obj, nil
+		}
+		return p.under.get(ctx, hash, withData, limit)
+	}
 	select {
 	case p.slots <- struct{}{}:
 		defer func() { <-p.slots }()

@@ -18,6 +18,7 @@ const (
 	refTags     = "refs/sengu/tags/"
 	refSeen     = "refs/sengu/seen/"
 	refKeep     = "refs/sengu/keep/"
+	refStates   = "refs/sengu/state/"
 )
 
 var (

@@ -104,10 +104,11 @@ func (r *remoteRepo) head(branch string) string {
 // served is a remote over HTTP and a Store that fetches from it.
 type served struct {
 	*remoteRepo
-	root  string
-	url   string
-	store *gitrepo.Store
-	repo  *gitrepo.Repository
+	root     string
+	url      string
+	storeDir string
+	store    *gitrepo.Store
+	repo     *gitrepo.Repository
 }
 
 func serve(t testing.TB, server gitserver.Options, opts gitrepo.Options) *served {
@@ -117,7 +118,8 @@ func serve(t testing.TB, server gitserver.Options, opts gitrepo.Options) *served
 	web := httptest.NewServer(gitserver.New(root, server))
 	t.Cleanup(web.Close)
 	s.url = web.URL + "/shop/manifests.git"
-	s.store = openStore(t, t.TempDir(), opts)
+	s.storeDir = t.TempDir()
+	s.store = openStore(t, s.storeDir, opts)
 	s.repo = repository(t, s.store, s.url)
 	return s
 }

@@ -61,13 +61,7 @@ func TestCredentialsStayHidden(t *testing.T) {
 	}
 	stop()
 	wg.Wait()
-	_ = filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
-		if err == nil && d.Type().IsRegular() && d.Name() != "lock" {
-			b, _ := os.ReadFile(p)
-			note(string(b))
-		}
-		return nil
-	})
+	noteFiles(dir, note)
 	secretLine := strings.Split(string(identity), "\n")[2]
 	_, basic, _ := strings.Cut(basicHeader("x-access-token", token), " ")
 	for _, hidden := range []string{token, basic, secretLine} {
@@ -78,6 +72,17 @@ func TestCredentialsStayHidden(t *testing.T) {
 	if !strings.Contains(seen.String(), "upload-pack") && !strings.Contains(seen.String(), "git") {
 		t.Error("no process was watched")
 	}
+}
+
+// noteFiles notes what every file below a folder holds.
+func noteFiles(dir string, note func(string)) {
+	_ = filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
+		if err == nil && d.Type().IsRegular() && d.Name() != "lock" {
+			b, _ := os.ReadFile(p)
+			note(string(b))
+		}
+		return nil
+	})
 }
 
 func basicHeader(user, password string) string {

@@ -19,9 +19,10 @@ import (
 	"github.com/sengu-dev/sengu/internal/gitrepo"
 )
 
-// sshServer serves repositories over ssh, running git upload-pack for whoever has the key.
+// sshServer serves repositories over ssh, running git upload-pack and receive-pack for whoever has the key.
 type sshServer struct {
 	t       testing.TB
+	refusal string // what a push is told instead
 	addr    string
 	config  *ssh.ServerConfig
 	hostKey ssh.PublicKey
@@ -110,12 +111,19 @@ func (s *sshServer) session(channel ssh.Channel, requests <-chan *ssh.Request) {
 			_ = r.Reply(true, nil)
 		case "exec":
 			var command struct{ Line string }
-			path, ok := "", ssh.Unmarshal(r.Payload, &command) == nil
-			if ok {
-				path, ok = strings.CutPrefix(command.Line, "git-upload-pack ")
-			}
+			ok := ssh.Unmarshal(r.Payload, &command) == nil
+			service, path, _ := strings.Cut(strings.TrimPrefix(command.Line, "git-"), " ")
+			ok = ok && (service == "upload-pack" || service == "receive-pack")
 			_ = r.Reply(ok, nil)
-			cmd := exec.Command("git", "upload-pack", strings.Trim(path, "'"))
+			if !ok {
+				return
+			}
+			if service == "receive-pack" && s.refusal != "" {
+				_, _ = io.WriteString(channel.Stderr(), s.refusal+"\n")
+				_, _ = channel.SendRequest("exit-status", false, ssh.Marshal(struct{ Code uint32 }{1}))
+				return
+			}
+			cmd := exec.Command("git", service, strings.Trim(path, "'"))
 			cmd.Env, cmd.Stdout, cmd.Stderr = env, channel, channel.Stderr()
 			stdin, err := cmd.StdinPipe() // Run must not wait for the client to close its end
 			if err != nil {

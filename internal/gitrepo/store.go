@@ -24,7 +24,7 @@ type Options struct {
 	AllowFile bool
 	// AllowHTTP allows http:// URLs to hosts other than loopback.
 	AllowHTTP bool
-	// FetchTimeout bounds one fetch, the first one included; 10 minutes when zero.
+	// FetchTimeout bounds one fetch, the first one included, and one push; 10 minutes when zero.
 	FetchTimeout time.Duration
 	// ReadTimeout bounds one request to a reading process; 30 seconds when zero.
 	ReadTimeout time.Duration
@@ -38,8 +38,12 @@ type Options struct {
 	CacheBytes int64
 	// Readers bounds the reading processes of one repository; 2 when zero.
 	Readers int
-	// Fetches bounds the fetches that run at a time in the whole Store; 4 when zero.
+	// Fetches bounds the fetches and pushes that run at a time in the whole Store; 4 when zero.
 	Fetches int
+	// WriteTries is how often a write is tried when the branch moves meanwhile; 20 when zero.
+	WriteTries int
+	// Wait waits between two tries, and returns early with the cause when ctx ends; a timer when nil.
+	Wait func(ctx context.Context, d time.Duration) error
 	// SeenLimit is how many heads that left their branch are kept without Retain; 1,000 when zero.
 	SeenLimit int
 	// Submodule opens a submodule. Nil means: only from the same scheme and host as its parent, with the credential that
@@ -76,6 +80,10 @@ func (o Options) withDefaults() Options {
 	number(&o.Readers, 2)
 	number(&o.Fetches, 4)
 	number(&o.SeenLimit, 1000)
+	number(&o.WriteTries, 20)
+	if o.Wait == nil {
+		o.Wait = wait
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -245,7 +253,10 @@ func (s *Store) Repository(url string) (*Repository, error) {
 	if r, ok := s.repos[url]; ok {
 		return r, nil
 	}
-	r := &Repository{store: s, remote: rem, dir: filepath.Join(s.dir, mirrorName(rem)), fetching: make(chan struct{}, 1)}
+	r := &Repository{
+		store: s, remote: rem, dir: filepath.Join(s.dir, mirrorName(rem)),
+		fetching: make(chan struct{}, 1), writes: writes{turn: make(chan struct{}, 1)},
+	}
 	r.readers = newReaders(r, s.opts.Readers)
 	s.repos[url] = r
 	return r, nil

@@ -17,6 +17,11 @@ const fewObjects = 100
 // unpack gives a pack to git, which checks every object, and that everything that they name is here. Commits and trees
 // are stored after what they name, so that a commit that is here is whole, also when this is killed in the middle.
 func (r *Repository) unpack(ctx context.Context, pack io.Reader) error {
+	return r.unpackInto(ctx, pack, nil)
+}
+
+// unpackInto is unpack with an environment that may say that objects are stored elsewhere.
+func (r *Repository) unpackInto(ctx context.Context, pack io.Reader, env []string) error {
 	var head [12]byte
 	if _, err := io.ReadFull(pack, head[:]); err != nil {
 		return err
@@ -30,7 +35,7 @@ func (r *Repository) unpack(ctx context.Context, pack io.Reader) error {
 		args = []string{"index-pack", "--stdin", "--fix-thin", strict}
 	}
 	source := &remembering{r: io.MultiReader(bytes.NewReader(head[:]), pack)}
-	_, err := r.store.git(ctx, run{dir: r.dir, args: args, stdin: source})
+	_, err := r.store.git(ctx, run{dir: r.dir, args: args, env: env, stdin: source})
 	if broken := source.failed(); broken != nil {
 		return broken // git only says that its input ended early
 	}

@@ -91,7 +91,11 @@ func (c *wireCall) transfer(ctx context.Context, from string) (string, error) {
 			return "", c.missing(ctx, from)
 		}
 	}
-	if head, ok := r.readRef(refName(refHeads, c.ref)); ok && head == want && !r.damaged.Load() {
+	recorded := refName(refHeads, c.ref)
+	if isStateRef(from) {
+		recorded = refName(refStates, from)
+	}
+	if head, ok := r.readRef(recorded); ok && head == want && !r.damaged.Load() {
 		return want, nil
 	}
 	return want, c.pack(ctx, want)
@@ -278,7 +282,7 @@ const (
 // that asks repairs when it is done.
 func (r *Repository) haves(ctx context.Context) []string {
 	var list []string
-	for _, prefix := range []string{refHeads, refKeep, refSeen} {
+	for _, prefix := range []string{refHeads, refStates, refKeep, refSeen} {
 		refs := listRefs(r.dir, prefix)
 		names := sortedRefs(refs)
 		slices.Reverse(names) // of the seen ones, the newest first
