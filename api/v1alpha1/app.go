@@ -1,9 +1,13 @@
 package v1alpha1
 
-import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+import (
+	"time"
 
-// AppSource is what an App should run, and where. It is one value, changed as one, by one writer: the Fleet that made
-// the App, or the person who wrote it by hand.
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// AppSource is what an App should run, and where. It is one value, changed as one, by one writer: the Release that brings
+// it there, or the person who wrote the App by hand.
 //
 // +structType=atomic
 type AppSource struct {
@@ -54,6 +58,22 @@ type AppSpec struct {
 	Environment string `json:"environment,omitempty"`
 	// source is what to run, and where.
 	Source AppSource `json:"source"`
+	// digest is the keyed hash of what the source has to render, as its Release has locked it. If it renders anything else,
+	// nothing is applied. Set by the Release.
+	// +optional
+	Digest string `json:"digest,omitempty"`
+	// release is the name of the Release that brought the App to its source.
+	// +optional
+	Release string `json:"release,omitempty"`
+	// lastGood is what ran before, and was good.
+	// +optional
+	LastGood *GoodSource `json:"lastGood,omitempty"`
+	// hold keeps Releases out.
+	// +optional
+	Hold *Hold `json:"hold,omitempty"`
+	// pin overrides an image, for a time.
+	// +optional
+	Pin *Pin `json:"pin,omitempty"`
 	// serviceAccountName is the service account that Sengu acts as when it applies this App.
 	// +kubebuilder:validation:MaxLength=253
 	// +optional
@@ -70,6 +90,102 @@ type AppSpec struct {
 	// +optional
 	Suspend bool `json:"suspend,omitempty"`
 }
+
+// GoodSource is what an App ran when it was good.
+type GoodSource struct {
+	// source is what ran, and where.
+	Source AppSource `json:"source"`
+	// digest is what it rendered.
+	// +optional
+	Digest string `json:"digest,omitempty"`
+	// release is the name of the Release that brought it.
+	// +optional
+	Release string `json:"release,omitempty"`
+}
+
+// Hold keeps Releases out of one environment of a service. A hold that Sengu made after a failure ends when a Release
+// that changes the service's own files or images has passed the earlier environments; a person's ends by resume only.
+type Hold struct {
+	// by is the person who asked for it; empty if Sengu holds after a failure.
+	// +kubebuilder:validation:MaxLength=256
+	// +optional
+	By string `json:"by,omitempty"`
+	// at is when it began.
+	At metav1.Time `json:"at"`
+	// reason is why.
+	// +kubebuilder:validation:MaxLength=1024
+	// +optional
+	Reason string `json:"reason,omitempty"`
+	// rollbackTo is the name of the Release whose revision a person asked to go back to, or the full hash of a revision
+	// that ran here before.
+	// +kubebuilder:validation:MaxLength=253
+	// +optional
+	RollbackTo string `json:"rollbackTo,omitempty"`
+	// refused is why Sengu did not go back.
+	// +optional
+	Refused string `json:"refused,omitempty"`
+	// release is the name of the Release that failed.
+	// +optional
+	Release string `json:"release,omitempty"`
+	// own and images are the service's own files and images that failed.
+	// +optional
+	Own string `json:"own,omitempty"`
+	// +listType=atomic
+	// +optional
+	Images []string `json:"images,omitempty"`
+	// ended is who ended the hold. A hold that has ended is kept for the record, and holds nothing.
+	// +optional
+	Ended *HoldEnd `json:"ended,omitempty"`
+}
+
+// Pin runs another tag or digest of an image than Git says, until a time. It is never promoted: Releases go on as if it
+// were not there.
+type Pin struct {
+	// by is the person who asked for it.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=256
+	By string `json:"by"`
+	// at is when it began, and until when it ends by itself.
+	At    metav1.Time `json:"at"`
+	Until metav1.Time `json:"until"`
+	// image that runs in every container that Git gives another tag or digest of it: repository:tag or repository@digest.
+	// +kubebuilder:validation:MinLength=3
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[^@:/]+(:[0-9]+)?(/[^@:/]+)*(:[A-Za-z0-9_.-]+)?(@sha256:[0-9a-f]{64})?$') && (self.contains('@') || self.matches(':[A-Za-z0-9_.-]+$'))",message="pin.image must be an image with a tag or a digest, such as registry.example.com/shop/checkout:pr-123"
+	Image string `json:"image"`
+	// reason is why.
+	// +kubebuilder:validation:MaxLength=1024
+	// +optional
+	Reason string `json:"reason,omitempty"`
+	// ended is who took it back before its time. A pin that has ended is kept for the record.
+	// +optional
+	Ended *HoldEnd `json:"ended,omitempty"`
+}
+
+// ImageAt returns the image that p pins at a time, "" if it pins none.
+func (p *Pin) ImageAt(now time.Time) string {
+	if p == nil || p.Ended != nil || !now.Before(p.Until.Time) {
+		return ""
+	}
+	return p.Image
+}
+
+// HoldEnd says who ended a hold or a pin.
+type HoldEnd struct {
+	// by is the person; empty if Sengu did, because a Release that changes the service itself came.
+	// +kubebuilder:validation:MaxLength=256
+	// +optional
+	By string `json:"by,omitempty"`
+	// at is when.
+	At metav1.Time `json:"at"`
+	// reason is why.
+	// +kubebuilder:validation:MaxLength=1024
+	// +optional
+	Reason string `json:"reason,omitempty"`
+}
+
+// Active reports whether h keeps Releases out.
+func (h *Hold) Active() bool { return h != nil && h.Ended == nil }
 
 // InventoryEntry is one object that an App has applied.
 type InventoryEntry struct {
@@ -163,6 +279,12 @@ type AppStatus struct {
 	// inputsDigest is the digest of what was read there. A revision with the same digest renders the same.
 	// +optional
 	InputsDigest string `json:"inputsDigest,omitempty"`
+	// digest is the keyed hash of what was last rendered.
+	// +optional
+	Digest string `json:"digest,omitempty"`
+	// pinned is the image that runs in place of what Git says, by spec.pin.
+	// +optional
+	Pinned string `json:"pinned,omitempty"`
 	// renderer is the fingerprint of what rendered the objects: `sengu version -o yaml` says what it stands for.
 	// +optional
 	Renderer string `json:"renderer,omitempty"`

@@ -62,6 +62,57 @@ type Environment struct {
 	// +listType=set
 	// +optional
 	After []string `json:"after,omitempty"`
+
+	// soak is how long what a Release has applied must stay healthy here before it goes on.
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('720h')",message="environments[].soak must be between 0s and 720h"
+	// +optional
+	Soak *metav1.Duration `json:"soak,omitempty"`
+
+	// approval is what people have to agree to before a Release goes in.
+	// +optional
+	Approval *ApprovalRule `json:"approval,omitempty"`
+
+	// windows are the times at which a Release may go in: "allow Mon-Thu 10:00-17:00 Asia/Tokyo", "deny
+	// 2026-12-24/2027-01-04 Asia/Tokyo". A deny wins; without any allow, every time that is not denied is allowed.
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=256
+	// +listType=atomic
+	// +optional
+	Windows []string `json:"windows,omitempty"`
+
+	// maxConcurrent is how many services of one change may be brought here at once. Without it, all of them.
+	// +kubebuilder:validation:Minimum=1
+	// +optional
+	MaxConcurrent int32 `json:"maxConcurrent,omitempty"`
+
+	// maxFailures is how many services of one change may fail here before no other begins. Without it, one in an environment
+	// that comes after another, and any number in one that is the first.
+	// +kubebuilder:validation:Minimum=1
+	// +optional
+	MaxFailures int32 `json:"maxFailures,omitempty"`
+}
+
+// ApprovalRule says who has to agree before a Release goes into an environment.
+type ApprovalRule struct {
+	// required is how many different people have to approve.
+	// +kubebuilder:default=1
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=20
+	// +optional
+	Required int32 `json:"required,omitempty"`
+	// groups that an approver has to be in one of. Without any, whoever may approve does.
+	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:items:MaxLength=256
+	// +listType=set
+	// +optional
+	Groups []string `json:"groups,omitempty"`
+	// notAuthor refuses the approval of whoever made the commit: the user whose name is the address or the name of its author.
+	// +optional
+	NotAuthor bool `json:"notAuthor,omitempty"`
+	// expires is how long an approval counts. Without it, until the Release is through or superseded.
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1m')",message="environments[].approval.expires must be at least 1m"
+	// +optional
+	Expires *metav1.Duration `json:"expires,omitempty"`
 }
 
 // Remote is a place outside of the repository that a render may fetch from: a repository of charts, or a Git
@@ -123,6 +174,11 @@ type FleetSpec struct {
 	// +optional
 	Remotes []Remote `json:"remotes,omitempty"`
 
+	// maxParallel is how many environments one Release may be in at once. Without it, every one whose gates are open.
+	// +kubebuilder:validation:Minimum=1
+	// +optional
+	MaxParallel int32 `json:"maxParallel,omitempty"`
+
 	// suspend stops the fleet: no commit moves any App. Drift is still undone.
 	// +optional
 	Suspend bool `json:"suspend,omitempty"`
@@ -141,6 +197,12 @@ type FleetStatus struct {
 	// revision of the branch that the Apps have last been compared with.
 	// +optional
 	Revision string `json:"revision,omitempty"`
+	// comparing is how many services are still being compared with that revision.
+	// +optional
+	Comparing int32 `json:"comparing,omitempty"`
+	// sequence is that of the newest Releases of this fleet.
+	// +optional
+	Sequence int64 `json:"sequence,omitempty"`
 	// services found in the repository.
 	// +optional
 	Services int32 `json:"services,omitempty"`

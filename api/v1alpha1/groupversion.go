@@ -1,4 +1,5 @@
-// Package v1alpha1 holds the Kubernetes objects that people and Sengu share: Cluster, Fleet and App.
+// Package v1alpha1 holds the Kubernetes objects that people and Sengu share: Cluster, Fleet, App,
+// Release and Check.
 //
 // It is responsible for their schema, with the rules that refuse a bad object at admission, and for the words that
 // every other package uses for sync and health. It refuses behaviour: the little code here only makes and reads its data.
@@ -22,6 +23,8 @@ func AddToScheme(s *runtime.Scheme) error {
 		&Cluster{}, &ClusterList{},
 		&Fleet{}, &FleetList{},
 		&App{}, &AppList{},
+		&Release{}, &ReleaseList{},
+		&Check{}, &CheckList{},
 	)
 	metav1.AddToGroupVersion(s, GroupVersion)
 	return nil

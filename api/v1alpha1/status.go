@@ -24,6 +24,10 @@ const (
 	ConditionHooksSkipped = "HooksSkipped"
 )
 
+// ReasonRenderedOtherwise is the reason of an App's Ready condition when its source renders something else than its
+// Release has locked.
+const ReasonRenderedOtherwise = "RenderedOtherwise"
+
 // SyncStatus says whether what runs is what Git says.
 // +kubebuilder:validation:Enum=Synced;OutOfSync;Unknown
 type SyncStatus string
