@@ -1,0 +1,122 @@
+package release
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/sengu-dev/sengu/api/v1alpha1"
+	"github.com/sengu-dev/sengu/internal/history"
+)
+
+// run takes Jobs one after the other, and reports whether all have passed. A Job that failed fails r. While held says
+// that a person holds the environment, none is begun.
+func (d *decider) run(r *journey, name string, p *place, steps []string, held string) bool {
+	at := r.at(name)
+	for _, step := range steps {
+		begun := slices.ContainsFunc(at.Steps, func(s v1alpha1.StepStatus) bool { return s.Name == step })
+		if held != "" && !begun {
+			d.because(at, held)
+			return false
+		}
+		switch state := d.job(r, name, step); state.Phase {
+		case v1alpha1.StepSucceeded:
+			continue
+		case v1alpha1.StepFailed:
+			d.fail(r, name, p, fmt.Sprintf("Job %s failed%s", step, after(state.Message)))
+		default:
+			d.because(at, fmt.Sprintf("Job %s runs%s", step, after(state.Message)))
+		}
+		return false
+	}
+	return true
+}
+
+// after puts what is known of something behind it.
+func after(message string) string {
+	if message == "" {
+		return ""
+	}
+	return ": " + message
+}
+
+// job returns a step that is a Job, and asks for it to be started if it was not.
+func (d *decider) job(r *journey, name, step string) v1alpha1.StepStatus {
+	at := r.at(name)
+	i := slices.IndexFunc(at.Steps, func(s v1alpha1.StepStatus) bool { return s.Name == step })
+	if i < 0 {
+		at.Steps = append(at.Steps, v1alpha1.StepStatus{Name: step, Phase: v1alpha1.StepRunning, Job: step})
+		i = len(at.Steps) - 1
+	}
+	if at.Steps[i].Phase == v1alpha1.StepRunning && at.Steps[i].Started == nil {
+		d.jobs = append(d.jobs, StepKey{r.Name, name, step, at.Attempt})
+	}
+	return at.Steps[i]
+}
+
+// listen takes in how the Jobs of r are that have not ended, also where r has stopped. One that was seen and is no more
+// has failed: it is not started again.
+func (d *decider) listen(r *journey) {
+	for i := range r.status.Environments {
+		at := &r.status.Environments[i]
+		for j := range at.Steps {
+			step := &at.Steps[j]
+			if step.Job == "" || step.Phase != v1alpha1.StepRunning {
+				continue
+			}
+			switch state, seen := d.Jobs[StepKey{r.Name, at.Name, step.Name, at.Attempt}]; {
+			case seen:
+				d.follow(r, at.Name, step, state)
+			case step.Started != nil:
+				d.end(r, at.Name, step, v1alpha1.StepFailed, "it was deleted before anybody saw how it ended")
+			case !working(at.Stage):
+				d.end(r, at.Name, step, v1alpha1.StepFailed, "it was not started")
+			}
+		}
+	}
+}
+
+// follow takes in how a Job is.
+func (d *decider) follow(r *journey, name string, step *v1alpha1.StepStatus, state JobState) {
+	step.Message = state.Message
+	if state.Job != "" {
+		step.Job, step.UID = state.Job, state.UID
+	}
+	if step.Started == nil {
+		started := d.stored(state.Started)
+		step.Started = &started
+	}
+	if state.Phase == v1alpha1.StepSucceeded || state.Phase == v1alpha1.StepFailed {
+		d.end(r, name, step, state.Phase, state.Message)
+		finished := d.stored(state.Finished)
+		step.Finished = &finished
+	}
+}
+
+// stored is t as the API stores it, and now if nobody knows it.
+func (d *decider) stored(t time.Time) metav1.Time {
+	if t.IsZero() {
+		return d.time()
+	}
+	return metav1.NewTime(t.Truncate(time.Second))
+}
+
+// end notes how a Job or check has ended.
+func (d *decider) end(r *journey, name string, step *v1alpha1.StepStatus, phase v1alpha1.StepPhase, message string) {
+	now := d.time()
+	step.Phase, step.Message, step.Finished, step.Next = phase, message, &now, nil
+	words := map[v1alpha1.StepPhase]string{v1alpha1.StepSucceeded: "passed", v1alpha1.StepFailed: "failed"}
+	d.note(r, history.JobFinished, name, "", step.Name+" "+words[phase]+after(message))
+}
+
+// busyJob returns the step of an environment that is a Job and has not ended, "" if there is none.
+func busyJob(at *v1alpha1.ReleaseEnvironmentStatus) string {
+	for _, step := range at.Steps {
+		if step.Job != "" && step.Phase == v1alpha1.StepRunning {
+			return step.Name
+		}
+	}
+	return ""
+}

@@ -1,0 +1,132 @@
+package release
+
+import (
+	"time"
+
+	"github.com/sengu-dev/sengu/api/v1alpha1"
+)
+
+// truth is what a simulated service knows of itself, apart from what any status says. Where a decision may know less,
+// because it was lost in a crash, truth knows more: a rule asks for what is needed at least.
+type truth struct {
+	// proved are the outputs that have truly passed, by environment.
+	proved map[string]map[string]bool
+	// trail is what the App of an environment was brought to, the newest last.
+	trail map[string][]ran
+	// taken is how many actions of a Release were used up when it last went into an environment.
+	taken map[Place]int
+	// passes and failures count the answers of a check; passed says that there were enough in a row once.
+	passes, failures map[StepKey]int32
+	passed           map[StepKey]bool
+	plan             func(Place) Plan
+	// good, bad and unwell are since when a decision has seen the App of a Release so.
+	good, bad, unwell map[Place]time.Time
+}
+
+// ran is what an App was brought to.
+type ran struct {
+	release, digest string
+	blocked         bool
+}
+
+func newTruth(plan func(Place) Plan) truth {
+	return truth{
+		proved: map[string]map[string]bool{}, trail: map[string][]ran{}, taken: map[Place]int{}, passes: map[StepKey]int32{},
+		failures: map[StepKey]int32{}, passed: map[StepKey]bool{}, plan: plan,
+		good: map[Place]time.Time{}, bad: map[Place]time.Time{}, unwell: map[Place]time.Time{},
+	}
+}
+
+// prove notes that an output has passed an environment.
+func (t *truth) prove(env, digest, rev string) {
+	if t.proved[env] == nil {
+		t.proved[env] = map[string]bool{}
+	}
+	t.proved[env][digest] = true
+	t.proved[env][rev] = true
+}
+
+// isProved reports whether an output has passed an environment; a revision stands for one that was not known.
+func (t *truth) isProved(env, digest, rev string) bool {
+	return t.proved[env][digest] || t.proved[env][rev]
+}
+
+// heard notes the answer of a check.
+func (t *truth) heard(key StepKey, look Look) {
+	if !look.Passed || !look.Evidence {
+		t.passes[key] = 0
+		t.failures[key]++
+		return
+	}
+	t.passes[key]++
+	for _, c := range t.plan(Place{key.Release, key.Environment}).Checks {
+		if c.Name == key.Step && t.passes[key] >= max(c.Successes, 1) {
+			t.passed[key] = true
+		}
+	}
+}
+
+// ranApp notes what an App was brought to.
+func (s *service) ranApp(env string, app *v1alpha1.App, was v1alpha1.AppSpec) {
+	if app.Spec.Source == was.Source && app.Spec.Release == was.Release || app.Spec.Removal != "" {
+		return
+	}
+	step := ran{release: app.Spec.Release, digest: s.renders[renderOf(app.Spec.Source.Revision, env)]}
+	for _, r := range s.releases {
+		if r.Name == app.Spec.Release {
+			step.blocked = intentIn(r, env).RollbackBlocked != ""
+			s.taken[Place{r.Name, env}] = len(r.Spec.Actions)
+		}
+	}
+	s.trail[env] = append(s.trail[env], step)
+}
+
+// observe notes what a decision sees of the Apps, and when.
+func (t *turn) observe() {
+	if !t.fresh {
+		return
+	}
+	for _, env := range t.w.envs() {
+		app := t.v.Apps[env.Name]
+		for _, r := range t.v.Releases {
+			place := Place{r.Name, env.Name}
+			if app == nil || app.Spec.Release != r.Name {
+				delete(t.s.good, place)
+				delete(t.s.bad, place)
+				delete(t.s.unwell, place)
+				continue
+			}
+			good, bad, patient := isGood(app, r.Name), false, app.Status.ObservedGeneration != app.Generation
+			if !patient && !good {
+				switch reason := reasonOf(app); reason {
+				case "RenderFailed", "ApplyFailed", ReasonRenderedOtherwise, "Degraded", "Missing":
+					bad = true
+				case "ClusterNotReady", "WaitsForConfirmation":
+					patient = true
+				}
+				bad = bad || !patient && app.Status.Health == v1alpha1.Degraded
+			}
+			t.since(t.s.good, place, good)
+			t.since(t.s.bad, place, bad)
+			t.since(t.s.unwell, place, !good && !patient)
+		}
+	}
+}
+
+// since keeps the first time at which something was seen to be so.
+func (t *turn) since(m map[Place]time.Time, place Place, is bool) {
+	if !is {
+		delete(m, place)
+	} else if _, known := m[place]; !known {
+		m[place] = t.v.Now
+	}
+}
+
+// lasted reports whether something has been seen to be so for as long as d.
+func (t *turn) lasted(m map[Place]time.Time, place Place, d time.Duration) bool {
+	since, known := m[place]
+	if since.Before(t.w.up) {
+		since = t.w.up
+	}
+	return known && !t.v.Now.Add(second).Before(since.Add(d))
+}
