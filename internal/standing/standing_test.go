@@ -1,0 +1,59 @@
+package standing
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/sengu-dev/sengu/api/v1alpha1"
+)
+
+func app(service, environment, revision, good string) v1alpha1.App {
+	a := v1alpha1.App{Spec: v1alpha1.AppSpec{Fleet: "shop", Service: service, Environment: environment, Source: v1alpha1.AppSource{Revision: revision, Path: "p", Cluster: "c", Namespace: "n"}}}
+	if good != "" {
+		a.Spec.LastGood = &v1alpha1.GoodSource{Source: v1alpha1.AppSource{Revision: good}}
+	}
+	return a
+}
+
+func TestRecord(t *testing.T) {
+	fleet := &v1alpha1.Fleet{ObjectMeta: metav1.ObjectMeta{Name: "shop"}, Spec: v1alpha1.FleetSpec{Layout: "l", Environments: []v1alpha1.Environment{{Name: "prod", Cluster: "c"}}}}
+	byHand := app("", "", "x", "")
+	other := app("web", "prod", "y", "")
+	other.Spec.Fleet = "other"
+	clusters := []v1alpha1.Cluster{{ObjectMeta: metav1.ObjectMeta{Name: "c"}}, {ObjectMeta: metav1.ObjectMeta{Name: "unused"}}}
+	r := Of(fleet, []v1alpha1.App{app("web", "prod", "2", "1"), app("api", "prod", "2", ""), byHand, other}, clusters)
+	if diff := cmp.Diff([]string{"1", "2"}, r.Revisions()); diff != "" {
+		t.Errorf("revisions: -want +got:\n%s", diff)
+	}
+	files, err := r.Files()
+	if err != nil {
+		t.Fatal(err)
+	}
+	back, err := Read(files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(r, back); diff != "" {
+		t.Errorf("what was written is read otherwise: -want +got:\n%s", diff)
+	}
+	if len(back.Apps) != 2 || back.Apps[0].Service != "api" || len(back.Clusters) != 1 {
+		t.Errorf("the record is %+v", back)
+	}
+}
+
+func TestReadRefuses(t *testing.T) {
+	if _, err := Read(map[string][]byte{appsFile: []byte("[]")}); err == nil || !strings.Contains(err.Error(), "clusters.yaml, fleet.yaml") {
+		t.Errorf("a record that lacks files: %v", err)
+	}
+	files, err := Record{}.Files()
+	if err != nil {
+		t.Fatal(err)
+	}
+	files[appsFile] = []byte("- {servise: web}\n")
+	if _, err := Read(files); err == nil || !strings.Contains(err.Error(), "servise") {
+		t.Errorf("an unknown field: %v", err)
+	}
+}
