@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
@@ -23,6 +24,7 @@ const (
 const (
 	aboutObject   = 'o'
 	aboutBaseline = 'b'
+	aboutDigest   = 'd'
 )
 
 // NewKey makes a Key of 32 bytes from random.
@@ -42,6 +44,21 @@ func (k Key) Hash(u *unstructured.Unstructured) string {
 	e.buf = append(e.buf, aboutObject)
 	e.value(u.Object)
 	return k.sum(e.buf)
+}
+
+// Digest returns 16 characters that stand for all of objects, whatever their order, and for what else decides how they
+// are applied.
+func (k Key) Digest(objects []Object, rest []byte) string {
+	hashes := make([]string, 0, len(objects))
+	for _, o := range objects {
+		hashes = append(hashes, k.Hash(o.Unstructured))
+	}
+	slices.Sort(hashes)
+	data := []byte{aboutDigest}
+	for _, hash := range hashes {
+		data = append(data, hash...)
+	}
+	return k.sum(append(append(data, 0), rest...))
 }
 
 // Baseline returns 16 characters that stand for what manager has applied of live: the paths and the values that its

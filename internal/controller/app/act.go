@@ -2,12 +2,10 @@ package app
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -17,7 +15,6 @@ import (
 	"github.com/sengu-dev/sengu/internal/apply"
 	"github.com/sengu-dev/sengu/internal/controller/origin"
 	"github.com/sengu-dev/sengu/internal/controller/target"
-	"github.com/sengu-dev/sengu/internal/kube"
 	"github.com/sengu-dev/sengu/internal/manifest"
 )
 
@@ -140,36 +137,7 @@ func (r *Reconciler) prepare(ctx context.Context, app *v1alpha1.App, t *target.T
 	if !d.Settings.CreatesNamespace() {
 		return nil
 	}
-	return r.ensureNamespace(ctx, app, t)
-}
-
-// ensureNamespace makes the App's namespace if it does not exist. It is nobody's: several Apps may share it, and none
-// deletes it.
-func (r *Reconciler) ensureNamespace(ctx context.Context, app *v1alpha1.App, t *target.Target) error {
-	name := app.Spec.Source.Namespace
-	if t.HasNamespace(name) {
-		return nil
-	}
-	body, err := json.Marshal(map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": name}})
-	if err != nil {
-		return fmt.Errorf("encode namespace %s: %w", name, err)
-	}
-	_, err = t.Conn.Do(ctx, kube.Request{Verb: "create", Path: "/api/v1/namespaces", Body: body, As: origin.As(app), Flow: app.Name})
-	if err != nil && !apierrors.IsAlreadyExists(err) {
-		if apierrors.IsForbidden(err) && r.namespaceExists(ctx, t, name) {
-			err = nil
-		}
-		if err != nil {
-			return fmt.Errorf("make namespace %s (set createNamespace: false in sengu.yaml if somebody else makes it): %w", name, err)
-		}
-	}
-	t.NoteNamespace(name)
-	return nil
-}
-
-func (r *Reconciler) namespaceExists(ctx context.Context, t *target.Target, name string) bool {
-	_, err := t.Conn.Do(ctx, kube.Request{Verb: "get", Path: "/api/v1/namespaces/" + name})
-	return err == nil
+	return t.EnsureNamespace(ctx, app.Spec.Source.Namespace, origin.As(app), app.Name)
 }
 
 // waveReady reports whether every object up to a wave is healthy, and if not, which is not.

@@ -2,6 +2,7 @@ package app
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
 	"github.com/sengu-dev/sengu/internal/health"
@@ -85,7 +86,7 @@ type work struct {
 
 // decide says what an App needs, given how its objects are. due is false while an earlier try failed and the next is
 // not due.
-func decide(app *v1alpha1.App, p picture, due bool) work {
+func decide(app *v1alpha1.App, p picture, due bool, now time.Time) work {
 	st := &app.Status
 	switch {
 	case app.Annotations[AnnotationSync] != st.HandledSync:
@@ -94,6 +95,8 @@ func decide(app *v1alpha1.App, p picture, due bool) work {
 		return work{Sync: true, Reason: "the spec changed"}
 	case st.PendingRemoval != nil && app.Annotations[manifest.AnnotationConfirm] == st.PendingRemoval.Token:
 		return work{Sync: true, Reason: "the deletion was confirmed"}
+	case app.Spec.Removal == "" && app.Spec.Pin.ImageAt(now) != st.Pinned:
+		return work{Sync: true, Reason: "a pin began or ended"}
 	case !due:
 		return work{}
 	case app.Spec.Removal != "":

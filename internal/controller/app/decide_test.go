@@ -133,7 +133,7 @@ func TestDecide(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			got := decide(tc.app, tc.seen, !tc.notDue)
+			got := decide(tc.app, tc.seen, !tc.notDue, time.Unix(1_800_000_000, 0))
 			if got.Sync != tc.sync || got.Resend != tc.resend {
 				t.Errorf("%s: got %+v, want sync %v, resend %v", tc.reason, got, tc.sync, tc.resend)
 			}
@@ -170,29 +170,6 @@ func TestTries(t *testing.T) {
 	book.done(app)
 	if _, waits := book.wait(app, now); waits {
 		t.Error("an App that succeeded still waits")
-	}
-}
-
-func TestRecentGivesWayToTheCache(t *testing.T) {
-	var book recent
-	at := func(version string) *v1alpha1.App {
-		return &v1alpha1.App{ObjectMeta: metav1.ObjectMeta{Name: "a", UID: uid, ResourceVersion: version}}
-	}
-	book.keep(at("9"))
-	if got := book.latest(at("8")).ResourceVersion; got != "9" {
-		t.Errorf("the stale cache wins: %s", got)
-	}
-	if got := book.latest(at("10")).ResourceVersion; got != "10" {
-		t.Errorf("the kept App outlives a newer one: %s", got)
-	}
-	if got := book.latest(at("8")).ResourceVersion; got != "8" {
-		t.Errorf("the kept App was not let go: %s", got)
-	}
-	book.keep(at("9"))
-	other := at("1")
-	other.UID = "other"
-	if got := book.latest(other); got.UID != "other" {
-		t.Error("an App that was made anew is taken for the old one")
 	}
 }
 

@@ -24,8 +24,8 @@ func (r *Reconciler) desire(ctx context.Context, app *v1alpha1.App, fleet *v1alp
 		return origin.Desired{}, err
 	}
 	rec := render.NewRecorder(tree)
-	maker := origin.Maker{Renderer: r.Renderer, Secrets: r.Client}
-	d, err := maker.Make(ctx, origin.Order{App: app, Fleet: fleet, Source: rec, Conn: t.Conn, Capabilities: t.Capabilities})
+	maker := origin.Maker{Renderer: r.Renderer, Secrets: r.Client, Key: r.Key}
+	d, err := maker.Make(ctx, origin.Order{App: app, Fleet: fleet, Source: rec, Pin: app.Spec.Pin.ImageAt(r.Now()), Conn: t.Conn, Capabilities: t.Capabilities})
 	if err == nil {
 		err = r.judgeBy(ctx, app, d.Settings.Health, t)
 	}
@@ -46,14 +46,8 @@ func (r *Reconciler) tree(ctx context.Context, app *v1alpha1.App, fleet *v1alpha
 		return nil, err
 	}
 	revision := app.Spec.Source.Revision
-	if !repository.Has(ctx, revision) {
-		auth, err := origin.Auth(ctx, r.Client, fleet)
-		if err != nil {
-			return nil, err
-		}
-		if err := repository.FetchRevision(ctx, revision, auth); err != nil {
-			return nil, fmt.Errorf("revision %.7s cannot be had: %w", revision, err)
-		}
+	if err := origin.Have(ctx, r.Client, fleet, repository, revision); err != nil {
+		return nil, err
 	}
 	return repository.Tree(ctx, revision)
 }

@@ -7,49 +7,9 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
-	"github.com/sengu-dev/sengu/internal/manifest"
 )
-
-// recent holds Apps as the API server answered a write, until the cache shows the same or something newer. Without it
-// a Reconcile right after a write would act on the status from before it.
-type recent struct {
-	mu   sync.Mutex
-	apps map[types.NamespacedName]*v1alpha1.App
-}
-
-func (m *recent) keep(app *v1alpha1.App) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.apps == nil {
-		m.apps = map[types.NamespacedName]*v1alpha1.App{}
-	}
-	m.apps[client.ObjectKeyFromObject(app)] = app
-}
-
-// latest returns the newer of the cached App and the one kept.
-func (m *recent) latest(cached *v1alpha1.App) *v1alpha1.App {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	key := client.ObjectKeyFromObject(cached)
-	kept := m.apps[key]
-	if kept == nil {
-		return cached
-	}
-	if kept.UID != cached.UID || !manifest.Newer(kept.ResourceVersion, cached.ResourceVersion) {
-		delete(m.apps, key)
-		return cached
-	}
-	return kept.DeepCopy()
-}
-
-func (m *recent) forget(app types.NamespacedName) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	delete(m.apps, app)
-}
 
 const (
 	// firstRetry is the wait after the first failure of an App; it doubles from there.

@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
+	"github.com/sengu-dev/sengu/internal/controller/record"
 	"github.com/sengu-dev/sengu/internal/controller/target"
 	"github.com/sengu-dev/sengu/internal/manifest"
 )
@@ -27,7 +28,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (result ct
 	if !app.DeletionTimestamp.IsZero() {
 		return ctrl.Result{}, nil
 	}
-	app = r.recent.latest(app)
+	app = r.recent.Latest(app)
 	before := app.DeepCopy()
 	defer func() {
 		if wait := r.wavers.hold(req.NamespacedName, &before.Status, &app.Status, r.Now()); wait > 0 && err == nil {
@@ -84,13 +85,26 @@ func (r *Reconciler) step(ctx context.Context, app *v1alpha1.App, t *target.Targ
 		return ctrl.Result{}, err
 	}
 	key := client.ObjectKeyFromObject(app)
-	work := decide(app, seen, r.tries.due(key, app.Generation, r.Now()))
+	work := decide(app, seen, r.tries.due(key, app.Generation, r.Now()), r.Now())
 	if !work.Sync {
 		r.claimInventory(app)
-		return r.rest(ctx, app, t, seen), nil
+		return r.untilPinEnds(app, r.rest(ctx, app, t, seen)), nil
 	}
 	r.Log.Debug("sync begins", "app", app.Name, "reason", work.Reason)
-	return r.sync(ctx, app, t, work)
+	result, err := r.sync(ctx, app, t, work)
+	return r.untilPinEnds(app, result), err
+}
+
+// untilPinEnds makes an App look again when its pin ends.
+func (r *Reconciler) untilPinEnds(app *v1alpha1.App, result ctrl.Result) ctrl.Result {
+	if app.Spec.Pin.ImageAt(r.Now()) == "" {
+		return result
+	}
+	left := max(app.Spec.Pin.Until.Sub(r.Now()), time.Second)
+	if result.RequeueAfter == 0 || left < result.RequeueAfter {
+		result.RequeueAfter = left
+	}
+	return result
 }
 
 // observe looks at the objects of app, and notes their health in its status.
@@ -137,7 +151,7 @@ func (r *Reconciler) forget(app types.NamespacedName) {
 	r.Ledger.Forget(app)
 	r.tries.done(app)
 	r.rules.forget(app)
-	r.recent.forget(app)
+	r.recent.Forget(app)
 	r.wavers.forget(app)
 }
 
@@ -147,14 +161,14 @@ func (r *Reconciler) patchStatus(ctx context.Context, before, after *v1alpha1.Ap
 	if equality.Semantic.DeepEqual(before.Status, after.Status) {
 		return nil
 	}
-	written, err := r.Records.Status(ctx, after)
+	written, err := record.Status(ctx, r.Records, after)
 	if err != nil {
 		if client.IgnoreNotFound(err) == nil {
 			return nil
 		}
 		return fmt.Errorf("write status of App %s: %w", after.Name, err)
 	}
-	r.recent.keep(written)
+	r.recent.Keep(written)
 	return nil
 }
 

@@ -57,7 +57,7 @@ type Reconciler struct {
 	Now     func() time.Time
 
 	rules  rulebook
-	recent recent
+	recent record.Recent[*v1alpha1.App]
 	tries  tries
 	wavers wavers
 	waker  wake.Waker

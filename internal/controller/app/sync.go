@@ -43,6 +43,15 @@ func (r *Reconciler) sync(ctx context.Context, app *v1alpha1.App, t *target.Targ
 		return r.unrendered(app, t, err)
 	}
 	r.rendered(app, d)
+	if why := otherwise(app, d); why != "" {
+		r.claimInventory(app)
+		if _, err := observe(app, t); err != nil {
+			return ctrl.Result{}, err
+		}
+		r.stopped(app, v1alpha1.ReasonRenderedOtherwise, why)
+		return r.again(app, false), nil
+	}
+	app.Status.Digest, app.Status.Pinned = d.Digest, app.Spec.Pin.ImageAt(r.Now())
 	r.claim(app, d.Set)
 	changes, err := apply.Plan(r.input(ctx, app, d, t, w))
 	if err != nil {
@@ -88,6 +97,19 @@ func (r *Reconciler) rendered(app *v1alpha1.App, d origin.Desired) {
 	} else {
 		meta.RemoveStatusCondition(&app.Status.Conditions, v1alpha1.ConditionHooksSkipped)
 	}
+}
+
+// otherwise says why what was rendered must not be applied: it is not what the App's Release has locked, or, without a
+// lock, not what the same revision rendered when it was applied. What runs changes by a Release only.
+func otherwise(app *v1alpha1.App, d origin.Desired) string {
+	locked := app.Spec.Digest
+	if locked == "" && app.Spec.Service != "" && app.Status.Revision == app.Spec.Source.Revision {
+		locked = app.Status.Digest
+	}
+	if locked == "" || locked == d.Digest || app.Spec.Removal != "" {
+		return ""
+	}
+	return fmt.Sprintf("revision %.7s renders something else than when it was released, as after an upgrade of Sengu or of the cluster: what runs stays until a new Release brings it", app.Spec.Source.Revision)
 }
 
 // claim says what the App wants.

@@ -33,3 +33,19 @@ func Auth(ctx context.Context, c client.Reader, fleet *v1alpha1.Fleet) (gitrepo.
 	}
 	return auth, nil
 }
+
+// Have makes sure that the mirror of a Fleet's repository holds a revision. One that it does not hold, as after the disk
+// was lost, is fetched.
+func Have(ctx context.Context, c client.Reader, fleet *v1alpha1.Fleet, repository *gitrepo.Repository, revision string) error {
+	if repository.Has(ctx, revision) {
+		return nil
+	}
+	auth, err := Auth(ctx, c, fleet)
+	if err != nil {
+		return err
+	}
+	if err := repository.FetchRevision(ctx, revision, auth); err != nil {
+		return fmt.Errorf("revision %.7s cannot be had: %w", revision, err)
+	}
+	return nil
+}

@@ -3,6 +3,7 @@ package origin
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"path"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
 	"github.com/sengu-dev/sengu/internal/delivery"
+	"github.com/sengu-dev/sengu/internal/health"
 	"github.com/sengu-dev/sengu/internal/kube"
 	"github.com/sengu-dev/sengu/internal/layout"
 	"github.com/sengu-dev/sengu/internal/manifest"
@@ -28,6 +30,11 @@ type Desired struct {
 	// Settings are what the service's Delivery says for the environment. They are set once they were read, also if what
 	// follows fails.
 	Settings delivery.Settings
+	// Digest is the keyed hash of what was rendered and of how it is delivered. Two revisions with the same Digest are the
+	// same to a cluster.
+	Digest string
+	// Images are those of the containers that were rendered.
+	Images []string
 	// Inputs are what the render read; nil if it failed.
 	Inputs render.ReadSet
 	// Warnings are sentences for people, among them one for each hook that is not run.
@@ -41,6 +48,8 @@ type Maker struct {
 	Renderer *render.Renderer
 	// Secrets reads the credentials of remote inputs.
 	Secrets client.Reader
+	// Key keys the digests of what is made. Without it, they are not to be compared with those of anybody else.
+	Key manifest.Key
 }
 
 // Order says what to make.
@@ -49,7 +58,9 @@ type Order struct {
 	Fleet *v1alpha1.Fleet
 	// Source holds the files of the App's revision.
 	Source render.Source
-	// Conn leads to the cluster that the App runs in, and Capabilities are that cluster's.
+	// Pin is the image that a person has pinned, if there is one. It changes nothing of the Digest.
+	Pin string
+	// Conn leads to the cluster that the App runs in, and Capabilities are that cluster's. [Maker.Plan] needs no Conn.
 	Conn         *kube.Conn
 	Capabilities render.Capabilities
 }
@@ -74,22 +85,59 @@ func As(app *v1alpha1.App) kube.As {
 
 // Make renders what an App should be.
 func (m Maker) Make(ctx context.Context, o Order) (Desired, error) {
+	d, objects, err := m.render(ctx, o)
+	if err != nil {
+		return d, err
+	}
+	steps := d.Settings.Jobs()
+	objects = slices.DeleteFunc(objects, func(object manifest.Object) bool {
+		return object.Ref().GroupKind() == jobKind && slices.Contains(steps, object.GetName())
+	})
+	return d, d.complete(ctx, o, objects)
+}
+
+// Plan renders what an App should be as far as that needs nothing of its cluster but its capabilities: the Desired has
+// everything but the Set.
+func (m Maker) Plan(ctx context.Context, o Order) (Desired, error) {
+	d, _, err := m.render(ctx, o)
+	return d, err
+}
+
+// Jobs renders the Jobs among the objects of an App that its Delivery runs as steps, by name.
+func (m Maker) Jobs(ctx context.Context, o Order) (map[string]manifest.Object, error) {
+	_, objects, err := m.render(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	jobs := map[string]manifest.Object{}
+	for _, object := range objects {
+		if object.Ref().GroupKind() == jobKind {
+			jobs[object.GetName()] = object
+		}
+	}
+	return jobs, nil
+}
+
+// jobKind is the kind of what a Delivery may run as a step.
+var jobKind = schema.GroupKind{Group: "batch", Kind: "Job"}
+
+func (m Maker) render(ctx context.Context, o Order) (Desired, []manifest.Object, error) {
 	settings, err := Settings(o)
 	if err != nil {
-		return Desired{}, err
+		return Desired{}, nil, err
 	}
 	d := Desired{Settings: settings}
 	remotes, err := Remotes(ctx, m.Secrets, o.Fleet)
 	if err != nil {
-		return d, err
+		return d, nil, err
 	}
 	chart := settings.Source.Chart
 	if err := allowed(o.Fleet, chart, remotes); err != nil {
-		return d, err
+		return d, nil, err
 	}
 	result, err := m.Renderer.Render(ctx, request(o, settings, remotes))
 	if err != nil {
-		return d, placed(err, chart)
+		return d, nil, placed(err, chart)
 	}
 	d.Inputs, d.Degraded, d.Warnings = result.ReadSet, result.Degraded, result.Warnings
 	for _, hook := range result.Hooks {
@@ -100,7 +148,25 @@ func (m Maker) Make(ctx context.Context, o Order) (Desired, error) {
 	if settings.Source.SkipsCRDs() {
 		result.Objects = slices.DeleteFunc(result.Objects, func(object manifest.Object) bool { return object.Ref().GroupKind() == definition })
 	}
-	return d, d.complete(ctx, o, result.Objects)
+	how, err := json.Marshal(manner{settings.Ignore, settings.Health, settings.Deletion, settings.CreatesNamespace(), settings.Jobs()})
+	if err != nil {
+		return d, nil, fmt.Errorf("encode what sengu.yaml says of %s: %w", o.App.Name, err)
+	}
+	d.Digest, d.Images = m.Key.Digest(result.Objects, how), manifest.Images(result.Objects)
+	if o.Pin != "" && manifest.PinImage(result.Objects, o.Pin) == 0 {
+		d.Warnings = append(d.Warnings, fmt.Sprintf("no container runs another tag of %s, which is pinned", o.Pin))
+	}
+	return d, result.Objects, nil
+}
+
+// manner is the part of a Delivery that decides how objects are applied. What else it says changes nothing that runs.
+type manner struct {
+	Ignore          []manifest.IgnoreRule
+	Health          []health.Rule
+	Deletion        delivery.Deletion
+	CreateNamespace bool
+	// Steps are the Jobs that are run by themselves, and not applied.
+	Steps []string
 }
 
 // allowed refuses a chart from a repository that the Fleet does not allow.

@@ -1,4 +1,4 @@
-// Package record writes Apps to the cluster that holds them, with as little work for its API server as there can be.
+// Package record writes Apps and Releases to the cluster that holds them, with as little work for its API server as there can be.
 //
 // It is responsible for the form of those writes: what is sent, what is asked back, and what a write is conditional on.
 // It refuses to decide what an App or its status says, and to read: the cache does that.
@@ -9,10 +9,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
 	"github.com/sengu-dev/sengu/internal/kube"
@@ -21,23 +23,24 @@ import (
 // metadataOnly asks for an answer without spec and status, which the writer knows.
 const metadataOnly = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 
-// Writer writes Apps. It is safe for concurrent use.
+// Writer writes Apps and Releases. It is safe for concurrent use.
 type Writer struct{ conn *kube.Conn }
 
 // New returns a Writer to the cluster that conn leads to.
 func New(conn *kube.Conn) *Writer { return &Writer{conn: conn} }
 
-// Create makes an App and fills in what the API server gave it. One that exists already is an error of apierrors.
-func (w *Writer) Create(ctx context.Context, app *v1alpha1.App) error {
-	body, err := encode(app)
+// Create makes an App or a Release and fills in what the API server gave it. One that exists already is an error of
+// apierrors.
+func (w *Writer) Create(ctx context.Context, obj client.Object) error {
+	body, err := encode(obj)
 	if err != nil {
 		return err
 	}
-	meta, err := w.send(ctx, kube.Request{Verb: "create", Path: path(app.Namespace, ""), Body: body, Accept: metadataOnly, Flow: app.Name})
+	meta, err := w.send(ctx, kube.Request{Verb: "create", Path: path(obj, obj.GetNamespace(), ""), Body: body, Accept: metadataOnly, Flow: obj.GetName()})
 	if err != nil {
 		return err
 	}
-	adopt(app, meta)
+	adopt(obj, meta)
 	return nil
 }
 
@@ -50,52 +53,60 @@ func (w *Writer) Update(ctx context.Context, app *v1alpha1.App) (metav1.ObjectMe
 	if err != nil {
 		return metav1.ObjectMeta{}, err
 	}
-	return w.send(ctx, kube.Request{Verb: "update", Path: path(app.Namespace, app.Name), Body: body, Accept: metadataOnly, Flow: app.Name})
+	return w.send(ctx, kube.Request{Verb: "update", Path: path(app, app.Namespace, app.Name), Body: body, Accept: metadataOnly, Flow: app.Name})
 }
 
 // Patch changes parts of an App by a JSON merge patch, and returns its metadata as they are then.
 func (w *Writer) Patch(ctx context.Context, app types.NamespacedName, patch []byte) (metav1.ObjectMeta, error) {
 	return w.send(ctx, kube.Request{
-		Verb: "patch", Path: path(app.Namespace, app.Name), Body: patch, ContentType: kube.MergePatch, Accept: metadataOnly, Flow: app.Name,
+		Verb: "patch", Path: path(&v1alpha1.App{}, app.Namespace, app.Name), Body: patch, ContentType: kube.MergePatch, Accept: metadataOnly, Flow: app.Name,
 	})
 }
 
 // statusTries is how often a status is written that somebody else's write came before.
 const statusTries = 5
 
-// Status writes the status of app and returns the App as the API server has it then. What somebody else has written to
-// the rest of the App meanwhile stays. An App of the same name that was made anew is never written to: that is a
-// conflict.
-func (w *Writer) Status(ctx context.Context, app *v1alpha1.App) (*v1alpha1.App, error) {
-	at := path(app.Namespace, app.Name)
-	written := app.DeepCopy()
+// Status writes the status of an App or a Release and returns the object as the API server has it then. What somebody
+// else has written to the rest of it meanwhile stays. An object of the same name that was made anew is never written to:
+// that is a conflict.
+func Status[T Object[T]](ctx context.Context, w *Writer, obj T) (T, error) {
+	var none T
+	at := path(obj, obj.GetNamespace(), obj.GetName())
+	written := obj.DeepCopy()
 	for try := 1; ; try++ {
 		body, err := encode(written)
 		if err != nil {
-			return nil, err
+			return none, err
 		}
-		meta, err := w.send(ctx, kube.Request{Verb: "update", Path: at + "/status", Body: body, Accept: metadataOnly, Flow: app.Name})
+		meta, err := w.send(ctx, kube.Request{Verb: "update", Path: at + "/status", Body: body, Accept: metadataOnly, Flow: obj.GetName()})
 		if err == nil {
 			adopt(written, meta)
 			return written, nil
 		}
 		if !apierrors.IsConflict(err) || try == statusTries {
-			return nil, err
+			return none, err
 		}
-		answer, readErr := w.conn.Do(ctx, kube.Request{Verb: "get", Path: at, Flow: app.Name})
+		answer, readErr := w.conn.Do(ctx, kube.Request{Verb: "get", Path: at, Flow: obj.GetName()})
 		if readErr != nil {
-			return nil, readErr
+			return none, readErr
 		}
-		latest := &v1alpha1.App{}
+		latest := blank(obj).(T)
 		if err := json.Unmarshal(answer, latest); err != nil {
-			return nil, fmt.Errorf("read the answer about App %s: %w", app.Name, err)
+			return none, fmt.Errorf("read the answer about %s: %w", obj.GetName(), err)
 		}
-		if latest.UID != app.UID {
-			return nil, err
+		if latest.GetUID() != obj.GetUID() {
+			return none, err
 		}
-		latest.TypeMeta, latest.ManagedFields, latest.Status = app.TypeMeta, nil, app.Status
-		written = latest.DeepCopy()
+		latest.SetManagedFields(nil)
+		withStatusOf(latest, obj)
+		written = latest
 	}
+}
+
+// Object is an App or a Release.
+type Object[T any] interface {
+	client.Object
+	DeepCopy() T
 }
 
 // lenient spares the API server to look for unknown fields in what was encoded from the types of its schema.
@@ -114,27 +125,68 @@ func (w *Writer) send(ctx context.Context, r kube.Request) (metav1.ObjectMeta, e
 	return partial.ObjectMeta, nil
 }
 
-func path(namespace, name string) string {
+// blank returns an empty object of the kind of obj.
+func blank(obj client.Object) client.Object {
+	if _, ok := obj.(*v1alpha1.Release); ok {
+		return &v1alpha1.Release{}
+	}
+	return &v1alpha1.App{}
+}
+
+// withStatusOf gives obj the status of another of its kind.
+func withStatusOf(obj, other client.Object) {
+	switch obj := obj.(type) {
+	case *v1alpha1.App:
+		if from, ok := other.(*v1alpha1.App); ok {
+			obj.TypeMeta, obj.Status = from.TypeMeta, *from.Status.DeepCopy()
+		}
+	case *v1alpha1.Release:
+		if from, ok := other.(*v1alpha1.Release); ok {
+			obj.TypeMeta, obj.Status = from.TypeMeta, *from.Status.DeepCopy()
+		}
+	}
+}
+
+func path(of client.Object, namespace, name string) string {
 	at := "/apis/" + v1alpha1.GroupVersion.String() + "/namespaces/" + namespace + "/apps"
+	if _, ok := of.(*v1alpha1.Release); ok {
+		at = strings.TrimSuffix(at, "apps") + "releases"
+	}
 	if name != "" {
 		at += "/" + name
 	}
 	return at
 }
 
-func encode(app *v1alpha1.App) ([]byte, error) {
-	whole := *app
-	whole.TypeMeta = metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: "App"}
-	whole.ManagedFields = nil // those that the API server has stay
-	body, err := json.Marshal(&whole)
+// encode writes obj without the managed fields: those that the API server has stay.
+func encode(obj client.Object) ([]byte, error) {
+	var whole any
+	switch obj := obj.(type) {
+	case *v1alpha1.App:
+		app := *obj
+		app.TypeMeta, app.ManagedFields = metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: "App"}, nil
+		whole = &app
+	case *v1alpha1.Release:
+		release := *obj
+		release.TypeMeta, release.ManagedFields = metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: "Release"}, nil
+		whole = &release
+	default:
+		return nil, fmt.Errorf("%T is neither an App nor a Release", obj)
+	}
+	body, err := json.Marshal(whole)
 	if err != nil {
-		return nil, fmt.Errorf("encode App %s: %w", app.Name, err)
+		return nil, fmt.Errorf("encode %s: %w", obj.GetName(), err)
 	}
 	return body, nil
 }
 
 // adopt takes over what the API server has made of the metadata.
-func adopt(app *v1alpha1.App, meta metav1.ObjectMeta) {
+func adopt(obj client.Object, meta metav1.ObjectMeta) {
 	meta.ManagedFields = nil
-	app.ObjectMeta = meta
+	switch obj := obj.(type) {
+	case *v1alpha1.App:
+		obj.ObjectMeta = meta
+	case *v1alpha1.Release:
+		obj.ObjectMeta = meta
+	}
 }

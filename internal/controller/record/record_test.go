@@ -112,7 +112,7 @@ func TestUpdate(t *testing.T) {
 	before := d.made(t)
 	after := before.DeepCopy()
 	after.Status.Sync = v1alpha1.Synced
-	read, err := d.Status(t.Context(), after)
+	read, err := record.Status(t.Context(), d.Writer, after)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +152,7 @@ func TestStatus(t *testing.T) {
 		d := newDesk(t)
 		before := d.made(t)
 		owners := d.owners(t, before)
-		written, err := d.Status(t.Context(), synced(before))
+		written, err := record.Status(t.Context(), d.Writer, synced(before))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -170,7 +170,7 @@ func TestStatus(t *testing.T) {
 		if _, err := d.Patch(t.Context(), client.ObjectKeyFromObject(before), []byte(`{"spec":{"suspend":true}}`)); err != nil {
 			t.Fatal(err)
 		}
-		written, err := d.Status(t.Context(), synced(before))
+		written, err := record.Status(t.Context(), d.Writer, synced(before))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -186,7 +186,7 @@ func TestStatus(t *testing.T) {
 			t.Fatal(err)
 		}
 		again := d.made(t)
-		if _, err := d.Status(t.Context(), synced(before)); !apierrors.IsConflict(err) {
+		if _, err := record.Status(t.Context(), d.Writer, synced(before)); !apierrors.IsConflict(err) {
 			t.Errorf("got %v, want a conflict", err)
 		}
 		d.same(t, again)
@@ -197,7 +197,7 @@ func TestStatus(t *testing.T) {
 		if err := d.client.Delete(t.Context(), before.DeepCopy()); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := d.Status(t.Context(), synced(before)); !apierrors.IsNotFound(err) {
+		if _, err := record.Status(t.Context(), d.Writer, synced(before)); !apierrors.IsNotFound(err) {
 			t.Errorf("got %v, want that there is none", err)
 		}
 	})

@@ -37,31 +37,6 @@ type Target struct {
 	namespaces map[string]bool
 }
 
-// HasNamespace reports whether a namespace is known to exist. One that somebody deleted since is noticed when an object
-// cannot be applied in it.
-func (t *Target) HasNamespace(name string) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.namespaces[name]
-}
-
-// NoteNamespace remembers that a namespace exists.
-func (t *Target) NoteNamespace(name string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.namespaces == nil {
-		t.namespaces = map[string]bool{}
-	}
-	t.namespaces[name] = true
-}
-
-// ForgetNamespace drops what is known of a namespace.
-func (t *Target) ForgetNamespace(name string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	delete(t.namespaces, name)
-}
-
 // Registry holds a Target, or the reason why there is none, for each Cluster. It is safe for concurrent use.
 type Registry struct {
 	client client.Client

@@ -8,6 +8,7 @@ package wake
 import (
 	"context"
 	"sync"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
@@ -29,6 +30,16 @@ func (w *Waker) start(_ context.Context, queue workqueue.TypedRateLimitingInterf
 	defer w.mu.Unlock()
 	w.queue = queue
 	return nil
+}
+
+// WakeAfter queues an object after a while.
+func (w *Waker) WakeAfter(name types.NamespacedName, wait time.Duration) {
+	w.mu.Lock()
+	queue := w.queue
+	w.mu.Unlock()
+	if queue != nil {
+		queue.AddAfter(reconcile.Request{NamespacedName: name}, wait)
+	}
 }
 
 // Wake queues an object.
