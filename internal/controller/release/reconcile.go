@@ -1,0 +1,94 @@
+package release
+
+import (
+	"context"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/sengu-dev/sengu/api/v1alpha1"
+	"github.com/sengu-dev/sengu/internal/layout"
+	"github.com/sengu-dev/sengu/internal/release"
+)
+
+// Reconcile brings the Releases of one service as far as they can go now.
+func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	fleetName, service := cutKey(req.NamespacedName)
+	fleet := &v1alpha1.Fleet{}
+	if err := r.Client.Get(ctx, types.NamespacedName{Namespace: req.Namespace, Name: fleetName}, fleet); err != nil {
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	if fleet.Spec.Suspend || !fleet.DeletionTimestamp.IsZero() {
+		return ctrl.Result{}, nil
+	}
+	world, err := r.observe(ctx, fleet, service)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	if len(world.Releases) == 0 {
+		return ctrl.Result{}, nil
+	}
+	decision, next := r.groups.decide(req.NamespacedName, world.Releases, func(peers map[release.Peer]release.Peers, approvals map[string][]v1alpha1.ReleaseAction) release.Decision {
+		world.Peers, world.Approvals = peers, approvals
+		return release.Next(world)
+	})
+	if err := r.act(ctx, fleet, world, decision); err != nil {
+		return ctrl.Result{}, err
+	}
+	r.ask(ctx, fleet, world, decision.Checks)
+	for _, other := range next {
+		r.waker.Wake(other)
+	}
+	r.alarm.Set(req.NamespacedName, decision.Look)
+	return ctrl.Result{}, nil
+}
+
+// observe gathers what a decision about a service rests on.
+func (r *Reconciler) observe(ctx context.Context, fleet *v1alpha1.Fleet, service string) (release.Service, error) {
+	world := release.Service{
+		Now: r.Clock.Now(), Fleet: fleet, Name: service, Apps: map[string]*v1alpha1.App{}, Windows: map[string]release.Window{},
+		Plans: map[release.Place]release.Plan{},
+	}
+	var list v1alpha1.ReleaseList
+	err := r.Client.List(ctx, &list, client.InNamespace(fleet.Namespace), client.MatchingFields{byService: fleet.Name + "/" + service})
+	if err != nil {
+		return world, fmt.Errorf("list the Releases of %s: %w", service, err)
+	}
+	for i := range list.Items {
+		world.Releases = append(world.Releases, r.releases.Latest(&list.Items[i]))
+	}
+	for _, env := range fleet.Spec.Environments {
+		app, err := r.app(ctx, types.NamespacedName{Namespace: fleet.Namespace, Name: layout.NameOfApp(fleet.Name, service, env.Name)})
+		if err != nil {
+			return world, err
+		}
+		if app != nil {
+			world.Apps[env.Name] = app
+		}
+	}
+	if err := r.plan(ctx, &world); err != nil {
+		return world, err
+	}
+	r.states(ctx, &world)
+	world.Looks = r.asker.answers(world.Releases)
+	return world, nil
+}
+
+// app reads an App, nil if there is none.
+func (r *Reconciler) app(ctx context.Context, name types.NamespacedName) (*v1alpha1.App, error) {
+	app := &v1alpha1.App{}
+	err := r.Client.Get(ctx, name, app)
+	if apierrors.IsNotFound(err) {
+		if kept, ok := r.apps.Kept(name); ok {
+			return kept, nil // the cache does not show it yet
+		}
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read App %s: %w", name.Name, err)
+	}
+	return r.apps.Latest(app), nil
+}
