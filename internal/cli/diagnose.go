@@ -17,6 +17,11 @@ func (s snapshot) diagnose(app *v1alpha1.App) (*v1alpha1.Why, []string) {
 	if why == nil {
 		why = s.before(app)
 	}
+	if why == nil && !app.Spec.Suspend && app.Spec.Removal == "" {
+		if why, next := s.behind(app); why != nil {
+			return why, next
+		}
+	}
 	return why, s.next(app, why)
 }
 

@@ -47,10 +47,10 @@ func TestDocs(t *testing.T) {
 			if cmd.GroupID != group.ID || cmd.Hidden || cmd.Name() == "help" {
 				continue
 			}
-			if cmd.Example == "" {
-				t.Errorf("sengu %s has no example", cmd.Name())
+			b.WriteString(page(t, cmd))
+			for _, below := range cmd.Commands() {
+				b.WriteString(page(t, below))
 			}
-			b.WriteString(page(cmd))
 		}
 	}
 	b.WriteString("## Flags of every verb\n\n" + flagList(root.PersistentFlags()))
@@ -70,10 +70,18 @@ func TestDocs(t *testing.T) {
 }
 
 // page is the section of one verb.
-func page(cmd *cobra.Command) string {
+func page(t *testing.T, cmd *cobra.Command) string {
+	t.Helper()
+	if cmd.Example == "" {
+		t.Errorf("%s has no example", cmd.CommandPath())
+	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "### sengu %s\n\n", cmd.Name())
-	fmt.Fprintf(&b, "`sengu %s`\n\n", cmd.Use)
+	fmt.Fprintf(&b, "### %s\n\n", cmd.CommandPath())
+	use := strings.TrimSuffix(cmd.UseLine(), " [flags]")
+	if cmd.HasSubCommands() {
+		use += " VERB"
+	}
+	fmt.Fprintf(&b, "`%s`\n\n", use)
 	text := cmd.Long
 	if text == "" {
 		text = cmd.Short + "."

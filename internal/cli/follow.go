@@ -114,7 +114,7 @@ func (pl *plane) watched(ctx context.Context) (f *followed, stopped <-chan struc
 		defer close(done)
 		_ = c.Start(ctx)
 	}()
-	for _, kind := range []client.Object{&v1alpha1.App{}, &v1alpha1.Fleet{}, &v1alpha1.Cluster{}} {
+	for _, kind := range []client.Object{&v1alpha1.App{}, &v1alpha1.Fleet{}, &v1alpha1.Cluster{}, &v1alpha1.Release{}} {
 		informer, err := c.GetInformer(ctx, kind)
 		if err != nil {
 			return nil, done, pl.explain("watch the plane", err)

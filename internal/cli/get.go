@@ -59,7 +59,8 @@ func (p *program) getCommand() *cobra.Command {
 		Short:   "What runs where: services × environments, with revision, sync, health and age",
 		Long: `Shows the services of each fleet against its environments, in the order in which the
 fleet lists them: the revision that runs, whether it is what Git says, its health, and
-how long ago it was applied. Below it, a line for everything that is not as it should be.`,
+how long ago it was applied. A revision with a ! is held, one with a ? has a change before it
+that waits for a person, and one with a * runs an image that is pinned. Below it, a line for everything that is not as it should be.`,
 		Example:           getExample,
 		GroupID:           groupSee,
 		ValidArgsFunction: p.completeGet,
@@ -191,6 +192,9 @@ func matrices(now time.Time, snap snapshot, f filter, columns int, c painter) st
 			t = g.table(now, true)
 		}
 		b.WriteString(t.render(c))
+	}
+	if text := legend(grids); text != "" {
+		b.WriteString("\n" + c.paint(dim, strings.TrimSuffix(text, "\n")) + "\n")
 	}
 	return b.String()
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +17,7 @@ var now = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 const (
 	revA = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 	revB = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+	revC = "cccccccccccccccccccccccccccccccccccccccc"
 )
 
 // running returns an App that runs rev since a while before now.
@@ -43,6 +45,36 @@ func shopSnapshot() snapshot {
 			appOf("shop", "cart", "develop"),
 		},
 	}
+}
+
+// markedSnapshot is the shop with a hold, a pin, and a change that waits for an approval.
+func markedSnapshot() snapshot {
+	s := shopSnapshot()
+	s.apps[3].Spec.Hold = &v1alpha1.Hold{By: "ann", At: metav1.NewTime(now.Add(-time.Hour)), Reason: "sale"}
+	s.apps[2].Status.Pinned = "registry.example.com/checkout:pr-1"
+	s.releases = []v1alpha1.Release{waitingRelease("checkout", 7)}
+	return s
+}
+
+// waitingRelease is a Release that has passed develop and waits for an approval before production.
+func waitingRelease(service string, sequence int64) v1alpha1.Release {
+	at := metav1.NewTime(now.Add(-10 * time.Minute))
+	why := &v1alpha1.Why{Message: "it waits for an approval", Since: at}
+	r := v1alpha1.Release{
+		ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("%s.shop.ccccccc.%d", service, sequence), CreationTimestamp: metav1.NewTime(at.Add(time.Duration(sequence) * time.Second))},
+		Spec: v1alpha1.ReleaseSpec{
+			Fleet: "shop", Service: service, Revision: revC, Sequence: sequence,
+			Commit:       v1alpha1.Commit{Title: "Show the delivery date before payment", Author: "Ann <ann@example.com>"},
+			Environments: []v1alpha1.ReleaseEnvironment{{Name: "develop"}, {Name: "production"}},
+		},
+	}
+	r.Status.Stage = v1alpha1.StageWaiting
+	r.Status.Why = &v1alpha1.Why{Message: "production: " + why.Message, Since: at}
+	r.Status.Environments = []v1alpha1.ReleaseEnvironmentStatus{
+		{Name: "develop", Stage: v1alpha1.StageDone, Since: at},
+		{Name: "production", Stage: v1alpha1.StageWaiting, Since: at, Why: why, Gates: []v1alpha1.Gate{{Name: "hold", Open: true}, {Name: "approval", Message: why.Message}}},
+	}
+	return r
 }
 
 func lines(s ...string) string { return strings.Join(s, "\n") + "\n" }
@@ -97,6 +129,27 @@ func TestMatrices(t *testing.T) {
 				"fleet shop",
 				"SERVICE   DEVELOP",
 				"cart      aaaaaaa synced healthy 60s",
+			),
+		},
+		"Marked": {
+			reason: "what is held or waits for a person is marked, and the marks are explained",
+			snap:   markedSnapshot(),
+			filter: filter{envs: []string{"staging", "production"}},
+			want: lines(
+				"SERVICE    STAGING                          PRODUCTION",
+				"cart       ·                                aaaaaaa! synced      healthy  2d",
+				"checkout   aaaaaaa* synced progressing 5m   bbbbbbb? out-of-sync degraded 3h",
+				"",
+				"! held: no change goes in   ? a change waits for a person   * an image is pinned   (`sengu why SERVICE` says more)",
+			),
+		},
+		"MarkedElsewhere": {
+			reason: "marks that are not shown are not explained",
+			snap:   markedSnapshot(),
+			filter: filter{envs: []string{"develop"}, services: []string{"checkout"}},
+			want: lines(
+				"SERVICE    DEVELOP",
+				"checkout   aaaaaaa synced healthy 60s",
 			),
 		},
 	}

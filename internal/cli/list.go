@@ -28,11 +28,25 @@ func appTable(now time.Time, snap snapshot, o getOptions) *table {
 			{text: age(now, lastSynced(app))},
 		}
 		if wide {
-			row = append(row, cell{text: strconv.Itoa(len(st.Inventory))}, cell{text: app.Name}, cell{text: message(st.Why)})
+			row = append(row, cell{text: strconv.Itoa(len(st.Inventory))}, cell{text: app.Name}, cell{text: snap.remark(now, app)})
 		}
 		t.add(row...)
 	}
 	return t
+}
+
+// remark is the why of an App, or else that it is held or that a change waits before it.
+func (s snapshot) remark(now time.Time, app *v1alpha1.App) string {
+	if app.Status.Why != nil {
+		return app.Status.Why.Message
+	}
+	if by := heldBy(now, app); by != "" {
+		return "held " + by
+	}
+	if r, is := s.coming(app); r != nil {
+		return r.Name + " is not here: " + waitsFor(r, is)
+	}
+	return ""
 }
 
 // revisions says what an App runs, and what it should run if that is something else.

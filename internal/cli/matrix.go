@@ -3,6 +3,7 @@ package cli
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
@@ -15,6 +16,8 @@ type grid struct {
 	envs     []string
 	services []string
 	apps     map[[2]string]*v1alpha1.App
+	// marks are characters for what a person should know of a service in an environment; see legend.
+	marks map[[2]string]string
 }
 
 func (g grid) title() string {
@@ -33,7 +36,7 @@ func gridsOf(snap snapshot, f filter) []grid {
 	of := func(name string) *grid {
 		g := byFleet[name]
 		if g == nil {
-			g = &grid{fleet: name, apps: map[[2]string]*v1alpha1.App{}}
+			g = &grid{fleet: name, apps: map[[2]string]*v1alpha1.App{}, marks: map[[2]string]string{}}
 			byFleet[name] = g
 			names = append(names, name)
 		}
@@ -58,6 +61,7 @@ func gridsOf(snap snapshot, f filter) []grid {
 			of(app.Spec.Fleet).put(app)
 		}
 	}
+	snap.mark(byFleet)
 	slices.Sort(names)
 	grids := make([]grid, 0, len(names))
 	for _, n := range names {
@@ -65,6 +69,60 @@ func gridsOf(snap snapshot, f filter) []grid {
 		grids = append(grids, *byFleet[n])
 	}
 	return grids
+}
+
+const (
+	// markHeld is for where no change goes in, markAsks for where one waits for a person, and markPinned for where an
+	// image is not what Git says.
+	markHeld, markAsks, markPinned = "!", "?", "*"
+)
+
+// mark notes in the grids where changes are held or wait for a person, and what is pinned.
+func (s snapshot) mark(grids map[string]*grid) {
+	for i := range s.releases {
+		r := &s.releases[i]
+		g := grids[r.Spec.Fleet]
+		if g == nil || r.Status.Ended != nil {
+			continue
+		}
+		for j := range r.Status.Environments {
+			if is := &r.Status.Environments[j]; is.Stage == v1alpha1.StageWaiting && person(is) {
+				g.marks[[2]string{r.Spec.Service, is.Name}] = markAsks
+			}
+		}
+	}
+	for _, g := range grids {
+		for at, app := range g.apps {
+			if app.Spec.Hold.Active() {
+				g.marks[at] = markHeld
+			}
+			if app.Status.Pinned != "" {
+				g.marks[at] += markPinned
+			}
+		}
+	}
+}
+
+// legend says what the marks in the grids mean, if there are any.
+func legend(grids []grid) string {
+	shown := ""
+	for _, g := range grids {
+		for at, marks := range g.marks {
+			if slices.Contains(g.services, at[0]) && slices.Contains(g.envs, at[1]) {
+				shown += marks
+			}
+		}
+	}
+	var words []string
+	for _, m := range [][2]string{{markHeld, "held: no change goes in"}, {markAsks, "a change waits for a person"}, {markPinned, "an image is pinned"}} {
+		if strings.Contains(shown, m[0]) {
+			words = append(words, m[0]+" "+m[1])
+		}
+	}
+	if len(words) == 0 {
+		return ""
+	}
+	return strings.Join(words, "   ") + "   (`sengu why SERVICE` says more)\n"
 }
 
 // byHand is the column of Apps that no fleet made.
@@ -112,9 +170,9 @@ func (g grid) table(now time.Time, compact bool) *table {
 }
 
 func (g grid) cells(service, env string, now time.Time, compact bool) []cell {
-	app := g.apps[[2]string{service, env}]
+	app, mark := g.apps[[2]string{service, env}], g.marks[[2]string{service, env}]
 	if app == nil {
-		return []cell{{text: "·", style: dim}, {}, {}, {}}
+		return []cell{{text: "·" + mark, style: dim}, {}, {}, {}}
 	}
 	st := app.Status
 	sync := cell{text: syncWord(st.Sync), style: syncStyle(st.Sync)}
@@ -125,7 +183,11 @@ func (g grid) cells(service, env string, now time.Time, compact bool) []cell {
 	if compact && st.Health == v1alpha1.Healthy {
 		health.text = "ok"
 	}
-	return []cell{{text: short(st.Revision)}, sync, health, {text: age(now, lastSynced(app)), style: dim}}
+	revision := cell{text: short(st.Revision) + mark}
+	if mark != "" {
+		revision.style = yellow
+	}
+	return []cell{revision, sync, health, {text: age(now, lastSynced(app)), style: dim}}
 }
 
 func lastSynced(app *v1alpha1.App) time.Time {

@@ -175,6 +175,7 @@ type snapshot struct {
 	apps     []v1alpha1.App
 	fleets   []v1alpha1.Fleet
 	clusters []v1alpha1.Cluster
+	releases []v1alpha1.Release
 }
 
 // snapshot asks the plane for Sengu's objects.
@@ -190,10 +191,11 @@ func read(ctx context.Context, r client.Reader, namespace string) (snapshot, err
 	var apps v1alpha1.AppList
 	var fleets v1alpha1.FleetList
 	var clusters v1alpha1.ClusterList
-	for _, l := range []client.ObjectList{&apps, &fleets, &clusters} {
+	var releases v1alpha1.ReleaseList
+	for _, l := range []client.ObjectList{&apps, &fleets, &clusters, &releases} {
 		if err := r.List(ctx, l, client.InNamespace(namespace)); err != nil {
 			return snapshot{}, err
 		}
 	}
-	return snapshot{apps: apps.Items, fleets: fleets.Items, clusters: clusters.Items}, nil
+	return snapshot{apps: apps.Items, fleets: fleets.Items, clusters: clusters.Items, releases: releases.Items}, nil
 }

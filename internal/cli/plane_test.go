@@ -3,17 +3,22 @@ package cli_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/rand"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
@@ -34,7 +39,7 @@ type planes struct {
 
 // TestPlane runs the scripts that read and write a real control plane. Each has a namespace of its own, $NS, and these
 // commands: `apply FILE` makes objects, with their status; `handle APP FIELD=VALUE...` answers a sync as the controller
-// does; `until COMMAND` waits until $NS holds what is asked for.
+// does; `until COMMAND` waits until $NS holds what is asked for; `nobody` makes $KUBECONFIG that of somebody who may only read.
 func TestPlane(t *testing.T) {
 	bin := program(t)
 	p, kubeconfig := installed(t)
@@ -48,7 +53,7 @@ func TestPlane(t *testing.T) {
 			return p.Create(context.Background(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}})
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"apply": p.apply, "handle": p.handle, "until": p.until,
+			"apply": p.apply, "handle": p.handle, "until": p.until, "nobody": p.nobody,
 		},
 	})
 }
@@ -145,7 +150,58 @@ func (p planes) handle(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(p.Status().Patch(context.Background(), u, client.RawPatch(types.MergePatchType, data)))
 }
 
-// until waits: `until pods N` for N running Pods, `until annotation APP KEY VALUE` for an annotation.
+// action is nil if the last action of a Release has this verb, environment and reason, and says who.
+func (p planes) action(ctx context.Context, ts *testscript.TestScript, release string, want []string) error {
+	u := app(ts, release)
+	u.SetKind("Release")
+	if err := p.Get(ctx, client.ObjectKeyFromObject(u), u); err != nil {
+		return err
+	}
+	actions, _, err := unstructured.NestedSlice(u.Object, "spec", "actions")
+	if err != nil || len(actions) == 0 {
+		return fmt.Errorf("%s has no actions: %w", release, err)
+	}
+	last, _ := actions[len(actions)-1].(map[string]any)
+	for i, field := range []string{"verb", "environment", "reason"} {
+		if got, _ := last[field].(string); got != want[i] {
+			return fmt.Errorf("%s of the last action is %q", field, got)
+		}
+	}
+	if last["by"] == nil || last["at"] == nil {
+		return fmt.Errorf("the last action does not say who and when: %v", last)
+	}
+	return nil
+}
+
+// nobody makes $KUBECONFIG that of a service account that may read Sengu's objects and do nothing.
+func (p planes) nobody(ts *testscript.TestScript, _ bool, _ []string) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	namespace := ts.Getenv("NS")
+	meta := metav1.ObjectMeta{Namespace: namespace, Name: "nobody"}
+	account := &corev1.ServiceAccount{ObjectMeta: meta}
+	ts.Check(p.Create(ctx, account))
+	ts.Check(p.Create(ctx, &rbacv1.Role{ObjectMeta: meta, Rules: []rbacv1.PolicyRule{
+		{APIGroups: []string{"sengu.dev"}, Resources: []string{"*"}, Verbs: []string{"get", "list", "watch"}},
+	}}))
+	ts.Check(p.Create(ctx, &rbacv1.RoleBinding{
+		ObjectMeta: meta, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "nobody"},
+		Subjects: []rbacv1.Subject{{Kind: "ServiceAccount", Namespace: namespace, Name: "nobody"}},
+	}))
+	token := &authenticationv1.TokenRequest{}
+	ts.Check(p.SubResource("token").Create(ctx, account, token))
+	config, err := clientcmd.LoadFromFile(ts.Getenv("KUBECONFIG"))
+	ts.Check(err)
+	for name := range config.AuthInfos {
+		config.AuthInfos[name] = &clientcmdapi.AuthInfo{Token: token.Status.Token}
+	}
+	path := filepath.Join(ts.Getenv("WORK"), "nobody")
+	ts.Check(clientcmd.WriteToFile(*config, path))
+	ts.Setenv("KUBECONFIG", path)
+}
+
+// until waits: `until pods N` for N running Pods, `until annotation APP KEY VALUE` for an annotation, `until action
+// RELEASE VERB ENVIRONMENT REASON` for what a person did.
 func (p planes) until(ts *testscript.TestScript, _ bool, args []string) {
 	p.eventually(ts, func(ctx context.Context) error {
 		switch args[0] {
@@ -164,6 +220,8 @@ func (p planes) until(ts *testscript.TestScript, _ bool, args []string) {
 				return errors.New("Pods that run: " + running)
 			}
 			return nil
+		case "action":
+			return p.action(ctx, ts, args[1], args[2:])
 		case "annotation":
 			u := app(ts, args[1])
 			if err := p.Get(ctx, client.ObjectKeyFromObject(u), u); err != nil {

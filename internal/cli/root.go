@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 const rootLong = `Git says what runs. Sengu makes it so, in every environment, in order, safely,
@@ -12,6 +13,7 @@ and can always say why something is not live yet.
   sengu up                     a plane of your own with an example fleet
   sengu get                    what runs where: services × environments
   sengu why checkout -e prod   why this is not as Git says, and what to do
+  sengu release list           the changes on their way, and what each waits for
   sengu diff                   what your working tree would change in each cluster
 
 Verbs find the plane that holds Sengu's objects by --kubeconfig, then $KUBECONFIG,
@@ -49,10 +51,21 @@ func (p *program) root() *cobra.Command {
 		&cobra.Group{ID: groupRun, Title: "Run Sengu:"},
 	)
 	root.SetHelpCommandGroupID(groupRun)
+	root.SetGlobalNormalizationFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+		if name == "env" { // as many other tools call it
+			name = "environment"
+		}
+		return pflag.NormalizedName(name)
+	})
 	root.AddCommand(
 		p.getCommand(),
 		p.whyCommand(),
 		p.treeCommand(),
+		p.releaseCommand(),
+		p.restoreCommand(),
+		p.pinCommand(),
+		p.unpinCommand(),
+		p.insightsCommand(),
 		p.syncCommand(),
 		p.confirmCommand(),
 		p.adoptCommand(),

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -42,7 +43,8 @@ that, of the cluster that it runs in.
 
 It listens on --listen for POST /webhooks/FLEET from a Git server, signed with the secret
 that the Fleet names, and for /healthz and /readyz; and on --metrics-listen for /metrics.
-What is in --data-dir can be made again: losing it costs time and nothing else.`,
+What is in --data-dir can be made again but the history, which is a file in it unless
+--database names a database of its own.`,
 		Example: serverExample,
 		GroupID: groupRun,
 		Args:    args(cobra.NoArgs),
@@ -52,9 +54,12 @@ What is in --data-dir can be made again: losing it costs time and nothing else.`
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&o.DataDir, "data-dir", "", "folder for mirrors of repositories and rendered results; sengu in the user's cache folder by default")
+	flags.StringVar(&o.Database, "database", "", "the history: a path, or postgres://user:password@host/database; history.db in --data-dir by default ($SENGU_DATABASE)")
+	flags.DurationVar(&o.Retention, "retention", 400*24*time.Hour, "how long the history is kept")
 	flags.StringVar(&o.Listen, "listen", ":8080", "address of webhooks, /healthz and /readyz")
 	flags.StringVar(&o.MetricsListen, "metrics-listen", ":8081", "address of /metrics; 0 for none")
 	flags.StringSliceVar(&o.AllowedExec, kube.ExecFlag[len("--"):], nil, "commands that the kubeconfig of a Cluster may run for credentials, such as aws")
+	flags.StringSliceVar(&o.AllowedProbes, "allow-probe", nil, "addresses that checks may lead to although they are of this machine, link-local or of a cloud's metadata")
 	flags.BoolVar(&o.AllowFileRemotes, "allow-file-remotes", false, "let Fleets read repositories of this machine by file:// URLs")
 	flags.BoolVar(&o.LeaderElect, "leader-elect", false, "work only while it holds the Lease, so that a second one can stand by")
 	flags.IntVar(&o.Workers, "workers", 0, "apps that are worked on at once; 0 for a number that keeps the API servers busy")
@@ -76,6 +81,9 @@ func (p *program) server(ctx context.Context, o serverOptions) error {
 			return fmt.Errorf("name a folder with --data-dir: %w", err)
 		}
 		o.DataDir = filepath.Join(cache, "sengu")
+	}
+	if o.Database == "" {
+		o.Database = p.env("SENGU_DATABASE") // a password belongs into no list of processes
 	}
 	o.Kubeconfig, o.Namespace, o.Version, o.Logger = p.kubeconfig, p.namespace, versionOf().String(), logger
 	return server.Run(ctx, o.Options)

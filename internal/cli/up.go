@@ -7,12 +7,14 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/sengu-dev/sengu/api/v1alpha1"
 	"github.com/sengu-dev/sengu/internal/cli/local"
 )
 
@@ -48,11 +50,15 @@ func (p *program) upCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "A plane of your own: control planes, a Git server with an example fleet, and Sengu",
-		Long: `Starts everything that it takes to try Sengu on this machine, and returns when every app
-of the example fleet is synced and healthy: control planes dev and prod with simulated
-nodes, a Git server with a repository to clone from and push to, and Sengu. It runs in
-the background until ` + "`sengu down`" + `, listens on 127.0.0.1 only, and keeps what it knows in
-the folder .sengu, so that the next ` + "`sengu up`" + ` goes on where it was left.
+		Long: `Starts everything that it takes to try Sengu on this machine: control planes dev and prod
+with simulated nodes, a Git server with a repository to clone from and push to, and Sengu.
+It returns when every app of the example fleet is synced and healthy, and a change that it
+then pushes has gone through develop and staging and waits for you before production. It
+runs in the background until ` + "`sengu down`" + `, listens on 127.0.0.1 only, and keeps what it knows
+in the folder .sengu, so that the next ` + "`sengu up`" + ` goes on where it was left.
+
+The change is the file sengu/change.patch of the fleet's folder. It is pushed once; without
+such a file none is.
 
 It needs git, and the program localplane beside this one.`,
 		Example: upExample,
@@ -196,15 +202,66 @@ func (p *program) delivered(ctx context.Context, dir local.Dir, state local.Stat
 		return err
 	}
 	c := p.painter(p.out)
-	p.printf("%s%s\n%s", matrices(p.now(), last, filter{}, width(p.out), c), problems(p.now(), last, filter{}, c), next(dir, state, c))
+	p.printf("%s%s\n", matrices(p.now(), last, filter{}, width(p.out), c), problems(p.now(), last, filter{}, c))
+	waiting, err := p.demonstrate(limited, pl, dir, state)
+	if err != nil {
+		return err
+	}
+	p.printf("%s", next(dir, state, waiting, c))
 	return nil
 }
 
+// demonstrate pushes the change that the repository offers, and follows it until it waits for a person.
+func (p *program) demonstrate(ctx context.Context, pl *plane, dir local.Dir, state local.State) (*v1alpha1.Release, error) {
+	commit, err := local.Change(ctx, dir, state)
+	if err != nil || commit == "" {
+		return nil, err
+	}
+	p.notef("A change was pushed: commit %s\n", short(commit))
+	var found *v1alpha1.Release
+	seen := int64(0)
+	err = pl.follow(ctx, func(error) {}, func(snap snapshot) (bool, error) {
+		for _, r := range snap.newest("", "") {
+			if r.Spec.Revision != commit {
+				continue
+			}
+			found = r
+			for _, t := range r.Status.Journal {
+				if t.Number > seen && t.Environment != "" {
+					p.notef("  %s\n", happening(t))
+				}
+				seen = max(seen, t.Number)
+			}
+			return r.Status.Ended != nil || slices.ContainsFunc(r.Status.Environments, func(e v1alpha1.ReleaseEnvironmentStatus) bool { return asks(&e) }), nil
+		}
+		return false, nil
+	})
+	if err != nil || found == nil {
+		return nil, err
+	}
+	snap, err := pl.snapshot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p.printf("\n%s\n", snap.picture(p.now(), found, p.painter(p.out)))
+	if found.Status.Ended != nil {
+		return nil, nil
+	}
+	return found, nil
+}
+
 // next says what to try on a plane that is up.
-func next(dir local.Dir, state local.State, c painter) string {
+func next(dir local.Dir, state local.State, waiting *v1alpha1.Release, c painter) string {
 	var b strings.Builder
 	line := func(command, what string) { fmt.Fprintf(&b, "  %-58s %s\n", command, c.paint(dim, "# "+what)) }
 	b.WriteString(c.paint(bold, "Try next") + "\n")
+	if waiting != nil {
+		service, before := waiting.Spec.Service, asking(waiting)
+		line("sengu release approve "+service, "let the change into "+before)
+		line("sengu release show "+service+" --watch", "see it go there")
+		line("sengu release rollback "+service+" -e "+before, "take it back")
+		line("sengu release resume "+service+" -e "+before, "let it in again")
+	}
 	folder := strings.TrimSuffix(filepath.Base(state.CloneURL), ".git")
 	line("git clone "+state.CloneURL+" && cd "+folder, "the repository that is delivered")
 	line("sengu diff", "change a file there: what would that do?")
@@ -214,6 +271,16 @@ func next(dir local.Dir, state local.State, c painter) string {
 	line("kubectl --kubeconfig "+relative(dir.Kubeconfig(state.Planes[0].Name))+" get pods -A", "what runs there")
 	line("sengu down", "stop all of it")
 	return b.String()
+}
+
+// asking is the environment before which r waits for an approval.
+func asking(r *v1alpha1.Release) string {
+	for i := range r.Status.Environments {
+		if asks(&r.Status.Environments[i]) {
+			return r.Status.Environments[i].Name
+		}
+	}
+	return ""
 }
 
 // upStatus says what runs and where.

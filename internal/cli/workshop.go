@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -146,7 +147,7 @@ func (w *workshop) want(ctx context.Context, src render.Source, s subject) (orig
 		return origin.Desired{}, nil, err
 	}
 	maker := origin.Maker{Renderer: w.renderer, Secrets: w.pl}
-	d, err := maker.Make(ctx, origin.Order{App: s.object(), Fleet: s.fleet, Source: src, Conn: at.conn, Capabilities: at.caps})
+	d, err := maker.Make(ctx, origin.Order{App: s.object(), Fleet: s.fleet, Source: src, Pin: s.object().Spec.Pin.ImageAt(time.Now()), Conn: at.conn, Capabilities: at.caps})
 	if err != nil {
 		return origin.Desired{}, nil, renderSentence(err)
 	}

@@ -28,6 +28,7 @@ type listener struct {
 	namespace string
 	client    client.Client
 	fleets    *fleet.Reconciler
+	api       *api
 	ready     func(context.Context) error
 	elected   <-chan struct{}
 	log       *slog.Logger
@@ -35,7 +36,7 @@ type listener struct {
 
 func newListener(o Options, mgr ctrl.Manager, p parts) *listener {
 	return &listener{
-		address: o.Listen, namespace: o.Namespace, client: mgr.GetClient(), fleets: p.fleets,
+		address: o.Listen, namespace: o.Namespace, client: mgr.GetClient(), fleets: p.fleets, api: p.api,
 		ready: p.ready, elected: mgr.Elected(), log: o.Logger,
 	}
 }
@@ -76,6 +77,7 @@ func (l *listener) routes() http.Handler {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "ok") })
 	mux.HandleFunc("GET /readyz", l.readyz)
 	mux.HandleFunc("POST /webhooks/{fleet}", l.webhook)
+	l.api.routes(mux)
 	return mux
 }
 
@@ -155,7 +157,7 @@ func answer(w http.ResponseWriter, status int, text string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
-	if _, err := fmt.Fprintln(w, text); err != nil { //nolint:gosec // plain text that is not sniffed
+	if _, err := fmt.Fprintln(w, text); err != nil {
 		return // the client has gone
 	}
 }

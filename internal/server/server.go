@@ -20,21 +20,28 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
 	"github.com/sengu-dev/sengu/internal/controller/app"
+	"github.com/sengu-dev/sengu/internal/controller/chronicle"
 	"github.com/sengu-dev/sengu/internal/controller/cluster"
 	"github.com/sengu-dev/sengu/internal/controller/fleet"
 	"github.com/sengu-dev/sengu/internal/controller/handover"
+	"github.com/sengu-dev/sengu/internal/controller/keeper"
+	"github.com/sengu-dev/sengu/internal/controller/origin"
 	"github.com/sengu-dev/sengu/internal/controller/record"
+	"github.com/sengu-dev/sengu/internal/controller/release"
 	"github.com/sengu-dev/sengu/internal/controller/target"
 	"github.com/sengu-dev/sengu/internal/gitrepo"
 	"github.com/sengu-dev/sengu/internal/kube"
 	"github.com/sengu-dev/sengu/internal/manifest"
+	"github.com/sengu-dev/sengu/internal/probe"
 	"github.com/sengu-dev/sengu/internal/render"
 )
 
@@ -45,7 +52,7 @@ type Options struct {
 	Kubeconfig string
 	// Namespace holds the Fleets, Apps and Clusters, and Sengu's own Secret.
 	Namespace string
-	// DataDir holds mirrors and rendered results. Everything in it can be made again.
+	// DataDir holds mirrors and rendered results, which can be made again, and the history if no database is named.
 	DataDir string
 	// Listen is the address of webhooks, /healthz and /readyz.
 	Listen string
@@ -59,13 +66,29 @@ type Options struct {
 	LeaderElect bool
 	// Workers is how many Apps are worked on at once; 0 means a default that keeps the API servers busy.
 	Workers int
+	// AllowedProbes lists addresses that checks may lead to although they are loopback, link-local or of a cloud's
+	// metadata.
+	AllowedProbes []string
+	// Database is the URL of the history: a path, sqlite:///path or postgres://…; empty means a file in DataDir.
+	Database string
+	// Retention is how long the history is kept; 0 means 400 days.
+	Retention time.Duration
 	// Version of this program.
 	Version string
-	Logger  *slog.Logger
+	// Clock tells the time; nil means that of the machine.
+	Clock  clock.WithDelayedExecution
+	Logger *slog.Logger
 }
 
 // defaultWorkers hides the latency of the API servers; what is sent at once is bounded for each cluster by itself.
 const defaultWorkers = 64
+
+const (
+	// defaultRetention is how long the history is kept: a year, and a month to compare with.
+	defaultRetention = 400 * 24 * time.Hour
+	// keptReleases is how many Releases of a service that have ended stay in the home cluster.
+	keptReleases = 10
+)
 
 // stopTimeout bounds how long a stop waits for what is under way.
 const stopTimeout = 20 * time.Second
@@ -73,6 +96,12 @@ const stopTimeout = 20 * time.Second
 // Run serves until ctx ends.
 func Run(ctx context.Context, o Options) error {
 	bridgeLogs(o.Logger)
+	if o.Clock == nil {
+		o.Clock = clock.RealClock{}
+	}
+	if o.Retention == 0 {
+		o.Retention = defaultRetention
+	}
 	home, err := homeConfig(o.Kubeconfig)
 	if err != nil {
 		return err
@@ -98,19 +127,33 @@ func Run(ctx context.Context, o Options) error {
 	}
 	defer closing(o.Logger, "renderer", renderer.Close)
 
+	probes, err := probe.New(probe.Options{Version: o.Version, Allow: o.AllowedProbes, Now: o.Clock.Now})
+	if err != nil {
+		return fmt.Errorf("addresses that checks may lead to: %w", err)
+	}
+	past, err := openRecords(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer closing(o.Logger, "history", past.Close)
 	conn, err := kube.Connect(home, kube.Options{Version: o.Version})
 	if err != nil {
 		return fmt.Errorf("the home cluster: %w", err)
 	}
 	defer conn.Close()
 
-	parts := compose(mgr, home, record.New(conn), repositories, renderer, key.hash, o)
+	parts := compose(mgr, means{
+		home: home, records: record.New(conn), repositories: repositories, renderer: renderer, past: past, probes: probes, key: key.hash,
+	}, o)
 	defer parts.clusters.Close()
-	if err := parts.setup(mgr); err != nil {
+	defer parts.fleets.Close()
+	defer parts.releases.Close()
+	defer parts.keeper.Close()
+	if err := parts.setup(ctx, mgr); err != nil {
 		return fmt.Errorf("set up the controllers: %w", err)
 	}
-	if err := mgr.Add(newListener(o, mgr, parts)); err != nil {
-		return fmt.Errorf("set up the listener: %w", err)
+	if err := errors.Join(mgr.Add(newListener(o, mgr, parts)), mgr.Add(past)); err != nil {
+		return fmt.Errorf("set up the listener and the history: %w", err)
 	}
 	o.Logger.Info("sengu starts", "version", o.Version, "namespace", o.Namespace, "listen", o.Listen)
 	if err := mgr.Start(ctx); err != nil && !errors.Is(err, context.Canceled) {
@@ -130,10 +173,25 @@ type parts struct {
 	targets  *target.Registry
 	clusters *cluster.Reconciler
 	fleets   *fleet.Reconciler
+	releases *release.Reconciler
 	apps     *app.Reconciler
+	history  *chronicle.Reconciler
+	keeper   *keeper.Reconciler
+	api      *api
 }
 
-func compose(mgr ctrl.Manager, home *rest.Config, records *record.Writer, repositories *gitrepo.Store, renderer *render.Renderer, key manifest.Key, o Options) parts {
+// means are what the controllers work with.
+type means struct {
+	home         *rest.Config
+	records      *record.Writer
+	repositories *gitrepo.Store
+	renderer     *render.Renderer
+	past         *records
+	probes       *probe.Client
+	key          manifest.Key
+}
+
+func compose(mgr ctrl.Manager, m means, o Options) parts {
 	workers := o.Workers
 	if workers <= 0 {
 		workers = defaultWorkers
@@ -141,24 +199,35 @@ func compose(mgr ctrl.Manager, home *rest.Config, records *record.Writer, reposi
 	targets := target.NewRegistry(mgr.GetClient())
 	ledger := handover.New()
 	apps := &app.Reconciler{
-		Client: mgr.GetClient(), Records: records, Namespace: o.Namespace, Repositories: repositories, Renderer: renderer, Targets: targets, Ledger: ledger, Key: key,
-		Events: mgr.GetEventRecorder("sengu"), Renders: render.Fingerprint(), Workers: workers, Log: o.Logger, Now: time.Now,
+		Client: mgr.GetClient(), Records: m.records, Namespace: o.Namespace, Repositories: m.repositories, Renderer: m.renderer, Targets: targets, Ledger: ledger, Key: m.key,
+		Events: mgr.GetEventRecorder("sengu"), Renders: render.Fingerprint(), Workers: workers, Log: o.Logger, Now: o.Clock.Now,
 	}
 	return parts{
 		targets: targets, apps: apps,
 		fleets: &fleet.Reconciler{
-			Client: mgr.GetClient(), Records: records, Repositories: repositories, Ledger: ledger, Log: o.Logger, Now: time.Now,
+			Client: mgr.GetClient(), Records: m.records, Repositories: m.repositories, Renderer: m.renderer, Renders: render.Fingerprint(),
+			Targets: targets, Key: m.key, Ledger: ledger, Log: o.Logger, Now: o.Clock.Now,
+		},
+		releases: &release.Reconciler{
+			Client: mgr.GetClient(), Records: m.records, Repositories: m.repositories, Targets: targets, Probes: m.probes, Logs: m.past,
+			Maker:  origin.Maker{Renderer: m.renderer, Secrets: mgr.GetClient(), Key: m.key},
+			Ledger: ledger, Log: o.Logger, Clock: o.Clock,
 		},
 		clusters: &cluster.Reconciler{
-			Client: mgr.GetClient(), Targets: targets, Home: home, AllowedExec: o.AllowedExec, Key: key,
-			Changed: apps.Changed, Health: apps.Health, Version: o.Version, Log: o.Logger, Now: time.Now,
+			Client: mgr.GetClient(), Targets: targets, Home: m.home, AllowedExec: o.AllowedExec, Key: m.key,
+			Changed: apps.Changed, Health: apps.Health, Version: o.Version, Log: o.Logger, Now: o.Clock.Now,
 		},
+		keeper: &keeper.Reconciler{
+			Client: mgr.GetClient(), Repositories: m.repositories, Events: mgr.GetEventRecorder("sengu"), Log: o.Logger, Clock: o.Clock,
+		},
+		history: &chronicle.Reconciler{Client: mgr.GetClient(), Store: m.past, Told: func() {}, Keep: keptReleases, Log: o.Logger},
+		api:     &api{records: m.past, home: m.home, namespace: o.Namespace, now: o.Clock.Now},
 	}
 }
 
 // setup registers the controllers. The Apps come first: they want to hear of clusters.
-func (p parts) setup(mgr ctrl.Manager) error {
-	return errors.Join(p.apps.Setup(mgr), p.fleets.Setup(mgr), p.clusters.Setup(mgr))
+func (p parts) setup(ctx context.Context, mgr ctrl.Manager) error {
+	return errors.Join(p.apps.Setup(mgr), p.fleets.Setup(mgr), p.releases.Setup(ctx, mgr), p.history.Setup(mgr), p.keeper.Setup(mgr), p.clusters.Setup(mgr))
 }
 
 // ready says what is still missing before what is reported can be relied on.
@@ -171,11 +240,11 @@ func newManager(home *rest.Config, o Options) (ctrl.Manager, error) {
 	if err := errors.Join(scheme.AddToScheme(s), v1alpha1.AddToScheme(s)); err != nil {
 		return nil, err
 	}
-	config := rest.CopyConfig(home)
+	own := rest.CopyConfig(home)
 	// The API server's own fairness is the limit; a second one here would only add latency.
-	config.QPS = -1
-	graceful := stopTimeout
-	return ctrl.NewManager(config, ctrl.Options{
+	own.QPS = -1
+	graceful, several := stopTimeout, true
+	return ctrl.NewManager(own, ctrl.Options{
 		Scheme:                        s,
 		Logger:                        logr.FromSlogHandler(o.Logger.Handler()),
 		Metrics:                       server.Options{BindAddress: o.MetricsListen},
@@ -184,6 +253,8 @@ func newManager(home *rest.Config, o Options) (ctrl.Manager, error) {
 		LeaderElectionNamespace:       o.Namespace,
 		LeaderElectionReleaseOnCancel: true,
 		GracefulShutdownTimeout:       &graceful,
+		// Several may run in one process, as in tests, each with its own controllers.
+		Controller: config.Controller{SkipNameValidation: &several},
 		Cache: cache.Options{
 			DefaultNamespaces: map[string]cache.Config{o.Namespace: {}},
 			DefaultTransform:  cache.TransformStripManagedFields(),

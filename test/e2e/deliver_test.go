@@ -85,7 +85,11 @@ func TestRename(t *testing.T) {
 	for _, env := range []string{"dev", "prod"} {
 		moved = moved.with(fourObjects(folder("new", env), "web", "same"))
 	}
-	s.synced(s.repo.commit(moved), 4)
+	head := s.repo.commit(moved)
+	s.waitsBefore("old", head, "dev", "removal")
+	s.kept(s.dev, dev, 8)
+	s.approve("old", head, "dev", false)
+	s.synced(head, 4)
 	s.kept(s.dev, dev, 8)
 	s.kept(s.prod, prod, 8)
 	watched.must(neverDeleted)

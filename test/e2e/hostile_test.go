@@ -99,7 +99,7 @@ func TestHostileRepository(t *testing.T) {
 	s.within(2*patience, "every hostile App says what is wrong with it", func() error {
 		var errs []error
 		for name, test := range tests {
-			errs = append(errs, s.refused(name, test.want))
+			errs = append(errs, s.refused(name, head, test.want))
 		}
 		return errors.Join(errs...)
 	})
@@ -126,13 +126,16 @@ func TestHostileRepository(t *testing.T) {
 	}
 }
 
-// refused is nil if an App says, in one sentence that holds all words, why its files are not applied.
-func (s *sengu) refused(service string, words []string) error {
-	a := s.app(service, "dev")
-	_, _, rendered := condition(a.Status.Conditions, v1alpha1.ConditionRendered)
-	text := why(a.Status.Why)
-	if a.Status.ObservedGeneration != a.Generation || rendered || a.Status.Revision != "" {
-		return fmt.Errorf("App %s was not refused: Rendered is %v, it runs %q: %s", a.Name, rendered, a.Status.Revision, text)
+// refused is nil if the Release of a service says, in one sentence that holds all words, why its files are not applied.
+func (s *sengu) refused(service, head string, words []string) error {
+	r := s.release(service, head)
+	if r == nil {
+		return fmt.Errorf("there is no Release of %s", service)
+	}
+	is := at(r, "dev")
+	text := why(is.Why)
+	if a := s.app(service, "dev"); is.Stage != v1alpha1.StageFailed || a.Status.Revision != "" {
+		return fmt.Errorf("Release %s was not refused: it is %s, and %q runs: %s", r.Name, is.Stage, a.Status.Revision, text)
 	}
 	for _, word := range words {
 		if word = strings.ReplaceAll(word, "FOLDER", folder(service, "dev")); !strings.Contains(text, word) {
@@ -213,8 +216,11 @@ func TestHalfWrittenCommit(t *testing.T) {
 	for i, fault := range faults[:broken] {
 		service := name(i * 20)
 		s.eventually("App "+service+" says the file and the line", func() error {
-			a := s.app(service, "dev")
-			if text := why(a.Status.Why); a.Status.Revision != first || !strings.Contains(text, folder(service, "dev")+"/config.yaml"+fault.line) ||
+			a, r := s.app(service, "dev"), s.release(service, head)
+			if r == nil {
+				return fmt.Errorf("there is no Release of %s", service)
+			}
+			if text := why(r.Status.Why); a.Status.Revision != first || !strings.Contains(text, folder(service, "dev")+"/config.yaml"+fault.line) ||
 				!slices.ContainsFunc([]rune("0123456789"), func(r rune) bool { return strings.Contains(text, "config.yaml:"+string(r)) }) {
 				return fmt.Errorf("at %.7s it says %q", a.Status.Revision, text)
 			}

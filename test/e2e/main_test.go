@@ -12,6 +12,8 @@ import (
 
 	"github.com/go-logr/logr"
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/sengu-dev/sengu/internal/render"
 )
 
 const (
@@ -42,6 +44,9 @@ var shared struct {
 }
 
 func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == render.WorkerVerb { // of a server that runs in this process
+		os.Exit(render.WorkerMain(os.Stdin, os.Stdout))
+	}
 	os.Exit(run(m))
 }
 

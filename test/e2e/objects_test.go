@@ -164,8 +164,14 @@ type follower struct {
 // follow watches a kind in the target namespace, until the test ends or the API server does.
 func (s *sengu) follow(p *plane, list client.ObjectList, options ...client.ListOption) *follower {
 	s.Helper()
+	return s.followIn(p, s.target, list, options...)
+}
+
+// followIn is follow for another namespace than that of the Apps.
+func (s *sengu) followIn(p *plane, namespace string, list client.ObjectList, options ...client.ListOption) *follower {
+	s.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	w, err := p.Watch(ctx, list, append(options, client.InNamespace(s.target))...)
+	w, err := p.Watch(ctx, list, append(options, client.InNamespace(namespace))...)
 	if err != nil {
 		cancel()
 		s.Fatal(err)

@@ -131,8 +131,19 @@ func why(w *v1alpha1.Why) string {
 	return w.Message
 }
 
-// compared is nil once the Fleet has given every App what commit says.
+// compared is nil once the Fleet has compared every service with commit.
 func (s *sengu) compared(commit string) error {
+	if err := s.followed(commit); err != nil {
+		return err
+	}
+	if n := s.theFleet().Status.Comparing; n > 0 {
+		return fmt.Errorf("%d services are being compared with %.7s", n, commit)
+	}
+	return nil
+}
+
+// followed is nil once the Fleet follows commit.
+func (s *sengu) followed(commit string) error {
 	f := &v1alpha1.Fleet{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: fleetName}}
 	if err := s.get(s.home, f); err != nil {
 		return err
@@ -150,6 +161,9 @@ func (s *sengu) synced(commit string, count int) {
 		if err := s.compared(commit); err != nil {
 			return err
 		}
+		if err := s.released(); err != nil {
+			return err
+		}
 		apps, err := s.apps()
 		if err != nil {
 			return err
@@ -164,6 +178,20 @@ func (s *sengu) synced(commit string, count int) {
 		}
 		return nil
 	})
+}
+
+// released is nil if every Release has ended.
+func (s *sengu) released() error {
+	var list v1alpha1.ReleaseList
+	if err := s.home.List(context.Background(), &list, client.InNamespace(s.namespace)); err != nil {
+		return err
+	}
+	for i := range list.Items {
+		if r := &list.Items[i]; r.Status.Ended == nil {
+			return fmt.Errorf("Release %s is %s: %s", r.Name, r.Status.Stage, why(r.Status.Why))
+		}
+	}
+	return nil
 }
 
 // condition returns the reason and the message of a condition, and whether it is True.
@@ -187,7 +215,7 @@ func (s *sengu) record() {
 	var wait sync.WaitGroup
 	for _, list := range []func() client.ObjectList{
 		func() client.ObjectList { return &v1alpha1.AppList{} }, func() client.ObjectList { return &v1alpha1.FleetList{} },
-		func() client.ObjectList { return &v1alpha1.ClusterList{} }, func() client.ObjectList { return &eventsv1.EventList{} },
+		func() client.ObjectList { return &v1alpha1.ClusterList{} }, func() client.ObjectList { return &v1alpha1.ReleaseList{} }, func() client.ObjectList { return &eventsv1.EventList{} },
 	} {
 		wait.Go(func() {
 			for ctx.Err() == nil {

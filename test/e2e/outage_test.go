@@ -118,7 +118,10 @@ func TestRewrittenAndEmptied(t *testing.T) {
 	if reason, message, ok := condition(s.theFleet().Status.Conditions, v1alpha1.ConditionFetched); !ok || reason != "Rewritten" {
 		t.Errorf("Fetched is %s: %q, which does not tell of the force-push", reason, message)
 	}
-	s.eventually("the service that the new history lacks is removed within the budget", func() error {
+	s.waitsBefore("web3", head, "dev", "removal")
+	s.kept(s.dev, before, 16)
+	s.approve("web3", head, "dev", false)
+	s.eventually("the service that the new history lacks is removed once somebody approves", func() error {
 		return s.absent(s.dev, s.configMap("web3"))
 	})
 	for id := range before {

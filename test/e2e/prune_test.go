@@ -7,8 +7,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	"github.com/sengu-dev/sengu/api/v1alpha1"
 )
 
 // TestEmptied removes every service of a repository in one commit: a person is asked before anything goes.
@@ -24,27 +22,15 @@ func TestEmptied(t *testing.T) {
 	dev, prod := s.uids(s.dev), s.uids(s.prod)
 	watched := s.follow(s.dev, &corev1.ConfigMapList{})
 	head := s.repo.commit(files{"apps": gone, "README.md": "nothing is left"})
-	token := s.waitsForPerson(head, 10)
-	// Every App has seen what was decided about it, and nothing went.
-	s.eventually("every App says that its objects run on", func() error {
-		apps, err := s.apps()
-		for i := range apps {
-			if a := &apps[i]; a.Status.ObservedGeneration != a.Generation || a.Spec.Removal != v1alpha1.RemovalPending || !strings.Contains(why(a.Status.Why), "run on") {
-				return fmt.Errorf("App %s: %s", a.Name, why(a.Status.Why))
-			}
-		}
-		return err
-	})
+	for i := range 5 {
+		s.waitsBefore(fmt.Sprintf("web%d", i), head, "dev", "removal")
+	}
 	s.kept(s.dev, dev, 20)
 	s.kept(s.prod, prod, 20)
 	watched.must(neverDeleted)
-
-	if out, err := s.cli("confirm", "fleet/"+fleetName, "0123456789", "--yes"); err == nil {
-		t.Errorf("a wrong token was taken: %s", out)
-	}
-	s.kept(s.dev, dev, 20)
-	s.must("confirm", "fleet/"+fleetName, token, "--yes")
-	s.eventually("what was confirmed is deleted", func() error {
+	// One approval for all that the commit removes, and it goes environment by environment.
+	s.approve("web0", head, "dev", true)
+	s.eventually("what was approved is deleted", func() error {
 		apps, err := s.apps()
 		if left := len(apps) + len(s.uids(s.dev)) + len(s.uids(s.prod)); left > 0 {
 			return fmt.Errorf("%d Apps and objects are left", left)
@@ -154,7 +140,7 @@ func TestPruneNeedsMore(t *testing.T) {
 func (s *sengu) eventuallyHolds(head, name, value string) {
 	s.Helper()
 	s.eventually("the commit is applied", func() error {
-		if err := s.compared(head); err != nil {
+		if err := s.followed(head); err != nil {
 			return err
 		}
 		return s.holds(s.dev, name, value)

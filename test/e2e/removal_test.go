@@ -55,7 +55,7 @@ func deleteNamespace(t *testing.T, s *sengu) {
 // deleteKinds deletes the definitions of Sengu's kinds, and waits until none is served.
 func deleteKinds(t *testing.T, s *sengu) {
 	t.Helper()
-	for _, name := range []string{"apps", "clusters", "fleets"} {
+	for _, name := range []string{"apps", "releases", "checks", "clusters", "fleets"} {
 		crd := &unstructured.Unstructured{}
 		crd.SetName(name + ".sengu.dev")
 		crd.SetGroupVersionKind(schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"})

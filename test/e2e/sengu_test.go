@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -17,9 +18,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/rand"
+	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
 	"github.com/sengu-dev/sengu/internal/gitrepo/gitserver"
+	"github.com/sengu-dev/sengu/internal/server"
 )
 
 const (
@@ -47,6 +50,11 @@ type sengu struct {
 	process *exec.Cmd
 	log     *os.File
 	ended   chan struct{}
+	// clock, if there is one, is the time of the server, which then runs in this process: see newTimedSengu.
+	clock *clocktesting.FakeClock
+	leave context.CancelFunc
+	// flags are more flags of the server.
+	flags []string
 }
 
 // newSengu starts an installation whose objects live in the plane dev.
@@ -55,8 +63,34 @@ func newSengu(t testing.TB, edit ...func(*v1alpha1.FleetSpec)) *sengu {
 	return newSenguAt(t, theWorld(t).dev, edit...)
 }
 
+// newSenguWith starts an installation whose server has more flags.
+func newSenguWith(t testing.TB, flags []string, edit ...func(*v1alpha1.FleetSpec)) *sengu {
+	t.Helper()
+	s := prepareSengu(t, theWorld(t).dev, edit)
+	s.flags = flags
+	s.start()
+	return s
+}
+
+// newTimedSengu starts an installation whose time is what the test says.
+func newTimedSengu(t testing.TB, now time.Time, edit ...func(*v1alpha1.FleetSpec)) *sengu {
+	t.Helper()
+	s := prepareSengu(t, theWorld(t).dev, edit)
+	s.clock = clocktesting.NewFakeClock(now)
+	s.start()
+	return s
+}
+
 // newSenguAt starts an installation on a plane, with a Fleet of the environments dev and prod, unless edit changes it.
 func newSenguAt(t testing.TB, home *plane, edit ...func(*v1alpha1.FleetSpec)) *sengu {
+	t.Helper()
+	s := prepareSengu(t, home, edit)
+	s.start()
+	return s
+}
+
+// prepareSengu makes everything of an installation but its process.
+func prepareSengu(t testing.TB, home *plane, edit []func(*v1alpha1.FleetSpec)) *sengu {
 	t.Helper()
 	w := theWorld(t)
 	id := rand.String(8)
@@ -81,7 +115,6 @@ func newSenguAt(t testing.TB, home *plane, edit ...func(*v1alpha1.FleetSpec)) *s
 	s.create(home, s.fleet(edit))
 	s.restrict()
 	s.record()
-	s.start()
 	return s
 }
 
@@ -140,8 +173,15 @@ func (s *sengu) launch() {
 	if s.log, err = s.evidence.file(s.Name() + "-" + s.namespace + ".log"); err != nil {
 		s.Fatal(err)
 	}
-	cmd := exec.Command(s.binary, "server", "--kubeconfig", s.own, "--namespace", s.namespace,
-		"--data-dir", s.data, "--listen", s.address, "--metrics-listen", "0", "--log-level", "debug")
+	if s.clock != nil {
+		s.launchHere()
+		return
+	}
+	args := append([]string{
+		"server", "--kubeconfig", s.own, "--namespace", s.namespace,
+		"--data-dir", s.data, "--listen", s.address, "--metrics-listen", "0", "--log-level", "debug",
+	}, s.flags...)
+	cmd := exec.Command(s.binary, args...)
 	cmd.Stdout, cmd.Stderr = s.log, s.log
 	cmd.SysProcAttr = childAttributes()
 	if err := cmd.Start(); err != nil {
@@ -153,6 +193,24 @@ func (s *sengu) launch() {
 		close(ended)
 	}()
 	s.process, s.ended = cmd, ended
+}
+
+// launchHere starts the server in this process, so that its time can be set.
+func (s *sengu) launchHere() {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	log := s.log
+	go func() {
+		defer close(ended)
+		err := server.Run(ctx, server.Options{
+			Kubeconfig: s.own, Namespace: s.namespace, DataDir: s.data, Listen: s.address, MetricsListen: "0", Version: "test",
+			Clock: s.clock, Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		})
+		if err != nil {
+			s.Errorf("sengu ended: %v", err)
+		}
+	}()
+	s.ended, s.leave = ended, cancel
 }
 
 // ready asks whether the server has looked at everything since it was started.
@@ -185,6 +243,12 @@ func (s *sengu) kill9() { s.end(syscall.SIGKILL) }
 func (s *sengu) stop() { s.end(syscall.SIGTERM) }
 
 func (s *sengu) end(signal syscall.Signal) {
+	if s.leave != nil {
+		s.leave()
+		<-s.ended
+		s.leave = nil
+		_ = s.log.Close()
+	}
 	if s.process == nil {
 		return
 	}

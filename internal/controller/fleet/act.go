@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -28,7 +29,7 @@ func (r *Reconciler) act(ctx context.Context, fleet *v1alpha1.Fleet, st *state, 
 		return err
 	}
 	if st.compared == "" {
-		for _, m := range st.roster.all() {
+		for _, m := range st.roster.view().members {
 			if !m.Settled {
 				r.moved(fleet, m)
 			}
@@ -36,6 +37,39 @@ func (r *Reconciler) act(ctx context.Context, fleet *v1alpha1.Fleet, st *state, 
 	}
 	r.Ledger.Compared(key)
 	return nil
+}
+
+// plan has the services that may have changed looked at. They go on when this Reconcile has ended.
+func (r *Reconciler) plan(ctx context.Context, o observation) {
+	key := client.ObjectKeyFromObject(o.fleet)
+	if len(o.concerned) > 0 {
+		o.look.st.planFailure.Store(nil)
+	}
+	for service := range o.concerned {
+		r.planner.start(ctx, task{key, service}, o.revision,
+			func(ctx context.Context) error { return o.look.plan(ctx, service) },
+			func(err error) { r.planned(ctx, key, o.look.st, service, err) })
+	}
+}
+
+// replan is how long a service waits that could not be looked at.
+const replan = 5 * time.Second
+
+// planned takes in that a service was looked at. What could not be finished is begun again.
+func (r *Reconciler) planned(ctx context.Context, fleet types.NamespacedName, st *state, service string, err error) {
+	switch {
+	case ctx.Err() != nil:
+	case err != nil:
+		r.Log.Warn("service not compared with its repository: it is tried again", "fleet", fleet.Name, "service", service, "error", err)
+		text := fmt.Sprintf("service %s could not be compared with the branch, which is tried again: %v", service, err)
+		st.planFailure.Store(&text)
+		st.roster.suspect(service)
+		r.waker.WakeAfter(fleet, replan)
+	default:
+		if r.planner.pending(fleet) == 0 {
+			r.waker.Wake(fleet)
+		}
+	}
 }
 
 // moved tells the ledger that an App has to say anew what it wants.
@@ -110,7 +144,7 @@ func (r *Reconciler) update(ctx context.Context, fleet *v1alpha1.Fleet, st *stat
 		if apierrors.IsNotFound(err) {
 			st.roster.remove(u.Member.Name, u.Member.UID)
 		}
-		return fmt.Errorf("move App %s to %.7s: %w", u.Member.Name, u.Spec.Source.Revision, err)
+		return fmt.Errorf("write App %s: %w", u.Member.Name, err)
 	}
 	r.note(fleet, st, u.Member.moved(u.Spec, generation))
 	return nil
@@ -123,7 +157,7 @@ func (r *Reconciler) replace(ctx context.Context, key types.NamespacedName, u up
 	if err := r.Client.Get(ctx, key, app); err != nil || app.UID != u.Member.UID {
 		return 0, apierrors.NewConflict(v1alpha1.GroupVersion.WithResource("apps").GroupResource(), key.Name, err)
 	}
-	app.Spec.Source, app.Spec.Removal = u.Spec.Source, u.Spec.Removal
+	app.Spec.Removal = u.Spec.Removal
 	app.Spec.SelfHeal, app.Spec.ServiceAccountName = u.Spec.SelfHeal, u.Spec.ServiceAccountName
 	meta, err := r.Records.Update(ctx, app)
 	return meta.Generation, err
@@ -132,7 +166,6 @@ func (r *Reconciler) replace(ctx context.Context, key types.NamespacedName, u up
 // patch writes only what the Fleet owns of the spec, whatever else of the App has changed.
 func (r *Reconciler) patch(ctx context.Context, key types.NamespacedName, u update) (generation int64, err error) {
 	spec := map[string]any{
-		"source":             u.Spec.Source,
 		"selfHeal":           u.Spec.SelfHeal,
 		"serviceAccountName": orNull(u.Spec.ServiceAccountName),
 		"removal":            orNull(string(u.Spec.Removal)),

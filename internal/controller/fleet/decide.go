@@ -9,6 +9,7 @@ import (
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
 	"github.com/sengu-dev/sengu/internal/layout"
+	"github.com/sengu-dev/sengu/internal/standing"
 )
 
 // observation is everything that a decision about a Fleet's Apps rests on.
@@ -17,14 +18,24 @@ type observation struct {
 	revision string
 	places   []layout.Place
 	members  map[string]member
-	// touched names the Apps whose inputs differ at revision from what they were rendered from.
-	touched map[string]bool
+	// courses are the newest Releases of the services.
+	courses map[string]course
+	// lost are the Apps that somebody deleted, as they were.
+	lost map[string]v1alpha1.AppSpec
+	// standing is what the Fleet ran before its cluster was lost.
+	standing []standing.App
+	// concerned are the services to be looked at, by look.
+	concerned map[string]struct{}
+	look      *survey
+	// baseline is true until a revision has been compared once: what is there then is delivered as it is.
+	baseline bool
 	// confirmed is the token of the deletion that a person has confirmed.
 	confirmed string
 }
 
 // plan is what to do about a Fleet's Apps. The lists are sorted by name.
 type plan struct {
+	// Create lists the Apps that are there from the first. Later ones are made by their Release.
 	Create  []v1alpha1.AppSpec
 	Update  []update
 	Delete  []member
@@ -46,35 +57,31 @@ type update struct {
 // decide compares what the repository holds with the Apps that exist.
 func decide(o observation) plan {
 	p := plan{}
-	wanted := map[string]v1alpha1.AppSpec{}
 	services := map[string]struct{}{}
+	wanted := map[string]bool{}
 	for _, place := range o.places {
 		env, ok := layout.Environment(o.fleet, place.Environment)
 		if !ok {
 			continue
 		}
 		services[place.Service] = struct{}{}
-		wanted[layout.NameOfApp(o.fleet.Name, place.Service, place.Environment)] = layout.SpecOf(o.fleet, env, place, o.revision)
-	}
-	p.Services, p.Apps = len(services), len(wanted)
-
-	var gone []member
-	for name, m := range o.members {
-		spec, still := wanted[name]
-		if !still {
-			gone = append(gone, m)
+		name := layout.NameOfApp(o.fleet.Name, place.Service, place.Environment)
+		wanted[name] = true
+		spec := layout.SpecOf(o.fleet, env, place, o.revision)
+		m, exists := o.members[name]
+		if !exists {
+			if spec, made := o.first(name, spec); made {
+				p.Create = append(p.Create, spec)
+			}
 			continue
 		}
 		if next, changed := o.next(m, spec); changed {
 			p.Update = append(p.Update, update{m, next})
 		}
 	}
-	for name, spec := range wanted {
-		if _, exists := o.members[name]; !exists {
-			p.Create = append(p.Create, spec)
-		}
-	}
-	o.retire(&p, gone)
+	p.Services, p.Apps = len(services), len(wanted)
+	o.restore(&p)
+	o.retire(&p, o.leaving(wanted))
 	slices.SortFunc(p.Create, func(a, b v1alpha1.AppSpec) int {
 		return cmp.Or(cmp.Compare(a.Service, b.Service), cmp.Compare(a.Environment, b.Environment))
 	})
@@ -82,16 +89,70 @@ func decide(o observation) plan {
 	return p
 }
 
-// next returns the spec that m should have, and whether it differs from the one it has. An App that the revision
-// does not touch keeps the revision it has.
-func (o observation) next(m member, spec v1alpha1.AppSpec) (v1alpha1.AppSpec, bool) {
-	moved := m.Source.Path != spec.Source.Path || m.Source.Cluster != spec.Source.Cluster ||
-		m.Source.Namespace != spec.Source.Namespace || m.Removal != ""
-	if !moved && !o.touched[m.Name] {
-		spec.Source.Revision = m.Source.Revision
+// restore makes the Apps of a lost cluster as they were, in place of what the branch says now. What differs from it goes
+// through the environments as every change does.
+func (o observation) restore(p *plan) {
+	if !o.baseline || len(o.standing) == 0 {
+		return
 	}
-	changed := m.Source != spec.Source || m.Removal != "" ||
-		m.SelfHeal != *spec.SelfHeal || m.ServiceAccountName != spec.ServiceAccountName
+	p.Create = nil
+	for _, was := range o.standing {
+		env, ok := layout.Environment(o.fleet, was.Environment)
+		if _, exists := o.members[layout.NameOfApp(o.fleet.Name, was.Service, was.Environment)]; exists || !ok {
+			continue
+		}
+		spec := layout.SpecOf(o.fleet, env, layout.Place{Service: was.Service, Environment: was.Environment, Path: was.Source.Path}, was.Source.Revision)
+		spec.Source = was.Source
+		p.Create = append(p.Create, spec)
+	}
+}
+
+// first returns what an App that does not exist is made as without waiting for a Release: as it was if somebody deleted
+// it, as its Release left it, or as the repository says if nothing of the Fleet has been delivered yet.
+func (o observation) first(name string, spec v1alpha1.AppSpec) (v1alpha1.AppSpec, bool) {
+	if was, lost := o.lost[name]; lost {
+		spec.Source, spec.Digest, spec.Release, spec.LastGood, spec.Hold = was.Source, was.Digest, was.Release, was.LastGood, was.Hold
+		return spec, true
+	}
+	c := o.courses[spec.Service]
+	env, released := c.Environments[spec.Environment]
+	if released && (env.Gone || !c.Passed[spec.Environment]) {
+		return spec, false // its Release brings it
+	}
+	if released {
+		spec.Source = v1alpha1.AppSource{Revision: c.Revision, Path: env.Path, Cluster: env.Cluster, Namespace: env.Namespace}
+		spec.Digest, spec.Release = env.Digest, c.Release
+		return spec, true
+	}
+	return spec, o.baseline
+}
+
+// leaving returns the Apps that are on their way out: because a Release removes them, or because their environment is
+// no longer in the Fleet. One whose folder alone is gone waits for its Release.
+func (o observation) leaving(wanted map[string]bool) []member {
+	var gone []member
+	for name, m := range o.members {
+		_, known := layout.Environment(o.fleet, m.Environment)
+		if !known || m.Removal != "" && (!wanted[name] || o.released(m)) {
+			gone = append(gone, m)
+		}
+	}
+	return gone
+}
+
+// released reports whether a Release means m to go.
+func (o observation) released(m member) bool {
+	return o.courses[m.Service].Environments[m.Environment].Gone
+}
+
+// next returns the spec that m should have as far as the Fleet says, and whether it differs from the one it has. What it
+// runs is for its Releases to say.
+func (o observation) next(m member, spec v1alpha1.AppSpec) (v1alpha1.AppSpec, bool) {
+	spec.Source, spec.Removal = m.Source, m.Removal
+	if m.Removal != "" && !o.released(m) && m.Release == "" {
+		spec.Removal = "" // its environment is back
+	}
+	changed := m.Removal != spec.Removal || m.SelfHeal != *spec.SelfHeal || m.ServiceAccountName != spec.ServiceAccountName
 	return spec, changed
 }
 
@@ -131,7 +192,8 @@ func (o observation) retire(p *plan, gone []member) {
 // what it waits for.
 func (o observation) holdsBack(p *plan, waiting []member) string {
 	// An App whose objects have all been taken over has nothing left to delete, and nobody needs to be asked.
-	running := slices.DeleteFunc(slices.Clone(waiting), func(m member) bool { return m.Settled && m.Objects == 0 })
+	// One that a Release removes has been approved.
+	running := slices.DeleteFunc(slices.Clone(waiting), func(m member) bool { return m.Settled && m.Objects == 0 || o.released(m) })
 	pending := pendingRemoval(running)
 	if reason := o.needsPerson(running); reason != "" && o.confirmed != pending.Token {
 		p.Waiting = pending
@@ -142,12 +204,33 @@ func (o observation) holdsBack(p *plan, waiting []member) string {
 			return fmt.Sprintf("%s disappeared from the repository: its objects are offered to other Apps first", m.Name)
 		}
 	}
+	if why := o.mayInherit(waiting); why != "" {
+		return why
+	}
 	if n := len(p.Create) + len(p.Update); n > 0 {
 		return fmt.Sprintf("%d Apps are being changed before what disappeared from the repository is deleted", n)
 	}
 	for _, name := range sortedNames(o.members) {
 		if m := o.members[name]; m.Removal == "" && !m.Settled {
 			return fmt.Sprintf("App %s is being synced before what disappeared from the repository is deleted", name)
+		}
+	}
+	return ""
+}
+
+// mayInherit says which App that is yet to be made may take over what one of waiting leaves: a renamed folder is the end
+// of one service and the beginning of another, in Releases of one commit.
+func (o observation) mayInherit(waiting []member) string {
+	for _, place := range o.places {
+		course := o.courses[place.Service]
+		name := layout.NameOfApp(o.fleet.Name, place.Service, place.Environment)
+		if _, exists := o.members[name]; exists || course.Ended || course.Group == "" {
+			continue
+		}
+		for _, m := range waiting {
+			if m.Environment == place.Environment && o.courses[m.Service].Group == course.Group {
+				return fmt.Sprintf("%s, of the same commit, has yet to come to %s and may take over what %s leaves", place.Service, place.Environment, m.Service)
+			}
 		}
 	}
 	return ""

@@ -62,6 +62,11 @@ func empty(m *member)     { m.Objects = 0 }
 func large(m *member)     { m.Objects = 10 }
 func unsettled(m *member) { m.Settled = false }
 
+// goes is the course of a service that a Release removes.
+func goes(group string) course {
+	return course{Group: group, Environments: map[string]v1alpha1.ReleaseEnvironment{"dev": {Name: "dev", Gone: true}}}
+}
+
 // summary is a plan in words: one line for each App that is written.
 func summary(p plan) []string {
 	var out []string
@@ -106,22 +111,36 @@ func TestDecide(t *testing.T) {
 		why    string
 		waits  int32
 	}{
-		"New": {
-			reason: "a folder without an App gets one at the head; an environment that the fleet does not have is passed over",
-			o:      observation{places: []layout.Place{at("cart", "dev"), at("cart", "sandbox")}},
+		"First": {
+			reason: "what is there from the first is delivered as it is; an environment that the fleet does not have is passed over",
+			o:      observation{baseline: true, places: []layout.Place{at("cart", "dev"), at("cart", "sandbox")}},
 			want:   []string{"create cart.dev at r2"},
+		},
+		"New": {
+			reason: "a folder that comes later waits for its Release",
+			o:      observation{places: []layout.Place{at("cart", "dev")}},
+		},
+		"Deleted": {
+			reason: "an App that somebody deleted is made again as it was, and not at the head",
+			o: observation{
+				places: []layout.Place{at("cart", "dev")},
+				lost:   map[string]v1alpha1.AppSpec{"cart.dev.shop": {Source: v1alpha1.AppSource{Revision: "r0"}, Release: "old"}},
+			},
+			want: []string{"create cart.dev at r0"},
+		},
+		"DeletedWhileAway": {
+			reason: "an App that was deleted while nobody looked is made again as its Release left it",
+			o: observation{
+				places: []layout.Place{at("cart", "dev"), at("cart", "prod")},
+				courses: map[string]course{"cart": {
+					Revision: "r1", Environments: map[string]v1alpha1.ReleaseEnvironment{"dev": {Name: "dev"}, "prod": {Name: "prod"}}, Passed: map[string]bool{"dev": true},
+				}},
+			},
+			want: []string{"create cart.dev at r1"},
 		},
 		"Untouched": {
 			reason: "an App that the commit does not touch keeps its revision and is not written",
 			o:      observation{places: []layout.Place{at("cart", "dev")}, members: members(running(f, at("cart", "dev")))},
-		},
-		"Touched": {
-			reason: "an App whose inputs differ moves to the head",
-			o: observation{
-				places: []layout.Place{at("cart", "dev")}, members: members(running(f, at("cart", "dev"))),
-				touched: map[string]bool{"cart.dev.shop": true},
-			},
-			want: []string{"update cart.dev to r2"},
 		},
 		"SelfHealChanged": {
 			reason: "a setting of the fleet reaches the App without moving it",
@@ -131,11 +150,27 @@ func TestDecide(t *testing.T) {
 			},
 			want: []string{"update cart.dev to r1"},
 		},
-		"GoneFirstWantsNothing": {
-			reason: "what disappears is first offered to others, and nothing is deleted",
+		"GoneWaitsForItsRelease": {
+			reason: "an App whose folder is gone runs on until its Release removes it",
 			o:      observation{places: placesOf(thirty), members: members(append(thirty, running(f, at("cart", "dev")))...)},
-			want:   []string{"update cart.dev to r1 removal Pending"},
-			why:    "offered to other Apps first",
+		},
+		"ReleaseRemovesMany": {
+			reason: "what a Release removes has been approved, however much it is",
+			o: observation{
+				places: placesOf(thirty[3:]), members: members(append(many(3, pending, large), thirty[3:]...)...),
+				courses: map[string]course{"sa": goes("g"), "sb": goes("g"), "sc": goes("g")},
+			},
+			want: []string{
+				"update sa.dev to r1 removal Approved", "update sb.dev to r1 removal Approved", "update sc.dev to r1 removal Approved",
+			},
+		},
+		"HeirIsOnItsWay": {
+			reason: "an App of the same commit that is yet to be made may take over what the one that goes leaves",
+			o: observation{
+				places: append(placesOf(thirty), at("cart2", "dev")), members: members(append(thirty, running(f, at("cart", "dev"), pending))...),
+				courses: map[string]course{"cart": goes("g"), "cart2": {Group: "g"}},
+			},
+			why: "cart2, of the same commit, has yet to come to dev and may take over what cart leaves",
 		},
 		"GoneThenApproved": {
 			reason: "one App of many is removed without asking once all others have settled",
@@ -191,9 +226,9 @@ func TestDecide(t *testing.T) {
 			waits: 1,
 		},
 		"Back": {
-			reason: "a folder that comes back ends the removal and moves to the head",
+			reason: "an environment that comes back ends the removal",
 			o:      observation{places: []layout.Place{at("cart", "dev")}, members: members(running(f, at("cart", "dev"), pending))},
-			want:   []string{"update cart.dev to r2"},
+			want:   []string{"update cart.dev to r1"},
 		},
 		"Finished": {
 			reason: "an approved App that has nothing left goes",

@@ -5,13 +5,14 @@ import (
 	"errors"
 	"fmt"
 
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
 	"github.com/sengu-dev/sengu/internal/controller/origin"
 	"github.com/sengu-dev/sengu/internal/gitrepo"
 	"github.com/sengu-dev/sengu/internal/layout"
-	"github.com/sengu-dev/sengu/internal/render"
+	"github.com/sengu-dev/sengu/internal/standing"
 )
 
 // fetch returns the revision to compare the Apps with. It asks the remote only when something says that there may be
@@ -60,7 +61,7 @@ func (r *Reconciler) ask(ctx context.Context, fleet *v1alpha1.Fleet, st *state, 
 	return nil
 }
 
-// observe gathers what decide needs: the places of the revision, the Apps there are, and which of them it touches.
+// observe gathers what decide needs: the places of the revision, the Apps there are, and what it changes of each service.
 func (r *Reconciler) observe(ctx context.Context, fleet *v1alpha1.Fleet, st *state, revision string) (observation, error) {
 	repository, err := r.Repositories.Repository(fleet.Spec.Git.URL)
 	if err != nil {
@@ -85,17 +86,94 @@ func (r *Reconciler) observe(ctx context.Context, fleet *v1alpha1.Fleet, st *sta
 	if err := r.list(ctx, fleet, st); err != nil {
 		return observation{}, err
 	}
-	touched, err := r.touched(ctx, st, repository, tree, revision)
+	view := st.roster.view()
+	if err := r.recallStanding(ctx, fleet, st, repository, view); err != nil {
+		return observation{}, err
+	}
+	look := &survey{
+		Reconciler: r, fleet: fleet.DeepCopy(), st: st, repository: repository, tree: tree, revision: revision,
+		places: placesOf(fleet, places), baseline: fleet.Status.Revision == "", sequence: sequenceOf(fleet, view, revision),
+	}
+	if look.commit, err = repository.Commit(ctx, revision); err != nil {
+		return observation{}, err
+	}
+	services, err := r.concerned(ctx, look, view)
 	if err != nil {
 		return observation{}, err
 	}
+	if len(services) > 0 {
+		if err := r.clustersKnown(ctx, fleet); err != nil {
+			return observation{}, err
+		}
+	}
 	return observation{
-		fleet: fleet, revision: revision, places: places, members: st.roster.all(),
-		touched: touched, confirmed: confirmed(fleet),
+		fleet: fleet, revision: revision, places: places, members: view.members, courses: view.courses, lost: view.lost,
+		standing: st.standing, concerned: services, look: look, baseline: look.baseline, confirmed: confirmed(fleet),
 	}, nil
 }
 
-// list fills the roster once: the watch may not have delivered every App yet, but the cache it fills has.
+// recallStanding reads, before a Fleet has compared anything, what it ran before its cluster was lost, if that is written
+// in its repository: that is what its environments are brought to first, and not the head of the branch. It has to be
+// known: without an answer nothing is begun.
+func (r *Reconciler) recallStanding(ctx context.Context, fleet *v1alpha1.Fleet, st *state, repository *gitrepo.Repository, all view) error {
+	if fleet.Status.Revision != "" || st.recalled || len(all.members)+len(all.courses) > 0 {
+		return nil
+	}
+	auth, err := origin.Auth(ctx, r.Client, fleet)
+	if err != nil {
+		return err
+	}
+	written, err := repository.FetchState(ctx, standing.Ref(fleet.Name), auth)
+	switch {
+	case errors.Is(err, gitrepo.ErrStateMissing):
+	case err != nil:
+		return fmt.Errorf("find out what the fleet ran before: %w", err)
+	default:
+		record, err := standing.Read(written.Files)
+		if err != nil {
+			return fmt.Errorf("the record at %s of what the fleet ran before: %w", standing.Ref(fleet.Name), err)
+		}
+		st.standing = record.Apps
+		r.Log.Info("fleet begins with what it ran before", "fleet", fleet.Name, "apps", len(record.Apps))
+	}
+	st.recalled = true
+	return nil
+}
+
+// sequenceOf returns that of the Releases of a revision: the next one, or the last if the revision has been begun with.
+func sequenceOf(fleet *v1alpha1.Fleet, all view, revision string) int64 {
+	switch last := max(fleet.Status.Sequence, all.newest.Sequence); {
+	case fleet.Status.Revision == revision && last > 0, all.newest.Revision == revision && all.newest.Sequence == last:
+		return last
+	default:
+		return last + 1
+	}
+}
+
+// errClustersUnknown says that it is not known yet, after a start, what the clusters are capable of.
+var errClustersUnknown = errors.New("the clusters of the fleet have not been reached yet")
+
+// clustersKnown waits until every cluster of the Fleet has been connected to, or cannot be: without it, what a revision
+// renders there is not known.
+func (r *Reconciler) clustersKnown(ctx context.Context, fleet *v1alpha1.Fleet) error {
+	for _, env := range fleet.Spec.Environments {
+		name := types.NamespacedName{Namespace: fleet.Namespace, Name: env.Cluster}
+		t, reason := r.Targets.Get(name)
+		if t != nil || reason != "" {
+			continue
+		}
+		err := r.Client.Get(ctx, name, &v1alpha1.Cluster{})
+		if err == nil {
+			return errClustersUnknown
+		}
+		if client.IgnoreNotFound(err) != nil {
+			return fmt.Errorf("read cluster %s: %w", env.Cluster, err)
+		}
+	}
+	return nil
+}
+
+// list fills the roster once: the watches may not have delivered everything yet, but the cache that they fill has.
 func (r *Reconciler) list(ctx context.Context, fleet *v1alpha1.Fleet, st *state) error {
 	if st.listed {
 		return nil
@@ -109,43 +187,47 @@ func (r *Reconciler) list(ctx context.Context, fleet *v1alpha1.Fleet, st *state)
 			st.roster.put(memberOf(app))
 		}
 	}
+	var releases v1alpha1.ReleaseList
+	if err := r.Client.List(ctx, &releases, client.InNamespace(fleet.Namespace), client.UnsafeDisableDeepCopy); err != nil {
+		return fmt.Errorf("list Releases of fleet %s: %w", fleet.Name, err)
+	}
+	for i := range releases.Items {
+		if release := &releases.Items[i]; release.Spec.Fleet == fleet.Name {
+			st.roster.steer(release.Spec.Service, courseOf(release))
+		}
+	}
 	st.listed = true
 	return nil
 }
 
-// touched names the Apps that would read something else at revision than what they were rendered from.
-func (r *Reconciler) touched(ctx context.Context, st *state, repository *gitrepo.Repository, tree *gitrepo.Tree, revision string) (map[string]bool, error) {
-	touched := map[string]bool{}
-	var candidates []member
-	switch st.compared {
-	case revision:
-		return touched, nil
+// concerned returns the services that may be something else at the revision than what they are meant to be.
+func (r *Reconciler) concerned(ctx context.Context, look *survey, all view) (map[string]struct{}, error) {
+	services := look.moved(all)
+	there := func(service string) {
+		if _, still := look.places[service]; still {
+			services[service] = struct{}{}
+		}
+	}
+	for service := range look.st.roster.suspected() {
+		there(service)
+	}
+	switch look.st.compared {
+	case look.revision:
 	case "":
-		for _, m := range st.roster.all() {
-			candidates = append(candidates, m)
+		for _, m := range all.members {
+			there(m.Service)
+		}
+		for service := range all.courses {
+			there(service)
 		}
 	default:
-		changes, err := repository.Diff(ctx, st.compared, revision)
+		changes, err := look.repository.Diff(ctx, look.st.compared, look.revision)
 		if err != nil {
 			return nil, err
 		}
-		candidates = st.roster.concerned(changes)
-	}
-	for _, m := range candidates {
-		if m.Source.Revision == revision {
-			continue
-		}
-		if m.Inputs == nil {
-			touched[m.Name] = true
-			continue
-		}
-		digest, err := render.DigestOf(tree, m.Inputs)
-		if err != nil {
-			return nil, fmt.Errorf("compare the inputs of App %s with %.7s: %w", m.Name, revision, err)
-		}
-		if digest != m.InputsDigest {
-			touched[m.Name] = true
+		for service := range look.st.roster.concerned(changes) {
+			there(service)
 		}
 	}
-	return touched, nil
+	return services, nil
 }

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -52,6 +53,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (_ ctrl.Re
 		return next, nil
 	}
 	observed, err := r.observe(ctx, fleet, st, revision)
+	if errors.Is(err, errClustersUnknown) {
+		// The first word of the clusters wakes the Fleet.
+		return next, nil
+	}
 	if err != nil {
 		r.fail(fleet, "DiscoveryFailed", err)
 		return next, nil
@@ -62,7 +67,15 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (_ ctrl.Re
 		r.fail(fleet, "AppsNotWritten", err)
 		return ctrl.Result{}, err
 	}
+	if observed.baseline || len(observed.concerned) > 0 {
+		fleet.Status.Sequence = max(fleet.Status.Sequence, observed.look.sequence)
+	}
+	r.plan(ctx, observed)
 	st.compared = revision
+	if observed.baseline && len(observed.standing) > 0 {
+		st.compared = "" // what the branch says now is compared with what was brought back
+		r.waker.Wake(req.NamespacedName)
+	}
 	r.report(fleet, st, revision, decided)
 	return next, nil
 }
@@ -82,9 +95,12 @@ func (r *Reconciler) report(fleet *v1alpha1.Fleet, st *state, revision string, p
 	fleet.Status.Services = int32(min(p.Services, 1<<30)) //nolint:gosec // bounded
 	fleet.Status.Apps = int32(min(p.Apps, 1<<30))         //nolint:gosec // bounded
 	fleet.Status.PendingRemoval = p.Waiting
+	fleet.Status.Comparing = int32(min(r.planner.pending(client.ObjectKeyFromObject(fleet)), 1<<30)) //nolint:gosec // bounded
 	switch {
 	case st.fetchErr != nil:
 		r.fail(fleet, "FetchFailed", st.fetchErr)
+	case st.planFailure.Load() != nil:
+		r.settle(fleet, metav1.ConditionFalse, "NotCompared", *st.planFailure.Load())
 	case p.Apps == 0:
 		r.settle(fleet, metav1.ConditionFalse, "NothingFound",
 			fmt.Sprintf("no folder of the repository matches the layout %s for an environment of this fleet", fleet.Spec.Layout)+withWhy(p.Why))

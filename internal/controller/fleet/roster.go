@@ -2,8 +2,10 @@ package fleet
 
 import (
 	"maps"
+	"strings"
 	"sync"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
@@ -19,6 +21,8 @@ type member struct {
 	Environment string
 	Source      v1alpha1.AppSource
 	Removal     v1alpha1.Removal
+	// Release is the name of the Release that brought the App to where it is.
+	Release string
 	// SelfHeal and ServiceAccountName are what the App's spec says now.
 	SelfHeal           bool
 	ServiceAccountName string
@@ -26,9 +30,14 @@ type member struct {
 	Settled bool
 	// Objects is how many objects the App has.
 	Objects int
-	// Inputs and InputsDigest are what the App's last render read; nil while that is not about the current spec.
+	// Inputs and InputsDigest are what the App's last render read; nil while that is not about the current spec. Digest is
+	// what it rendered, and Renderer what rendered it.
 	Inputs       []string
 	InputsDigest string
+	Digest       string
+	Renderer     string
+	// Otherwise is true when the App's source renders something else than it did when it was released.
+	Otherwise bool
 }
 
 func memberOf(app *v1alpha1.App) member {
@@ -36,6 +45,7 @@ func memberOf(app *v1alpha1.App) member {
 		Name: app.Name, UID: app.UID, Generation: app.Generation,
 		Service: app.Spec.Service, Environment: app.Spec.Environment, Source: app.Spec.Source,
 		Removal:            app.Spec.Removal,
+		Release:            app.Spec.Release,
 		SelfHeal:           app.Spec.SelfHeal == nil || *app.Spec.SelfHeal,
 		ServiceAccountName: app.Spec.ServiceAccountName,
 		Settled:            app.Status.ObservedGeneration == app.Generation,
@@ -43,6 +53,9 @@ func memberOf(app *v1alpha1.App) member {
 	}
 	if m.Settled {
 		m.Inputs, m.InputsDigest = app.Status.Inputs, app.Status.InputsDigest
+		m.Digest, m.Renderer = app.Status.Digest, app.Status.Renderer
+		ready := meta.FindStatusCondition(app.Status.Conditions, v1alpha1.ConditionReady)
+		m.Otherwise = ready != nil && ready.Reason == v1alpha1.ReasonRenderedOtherwise
 	}
 	return m
 }
@@ -52,53 +65,131 @@ func (m member) moved(spec v1alpha1.AppSpec, generation int64) member {
 	m.Source, m.Removal = spec.Source, spec.Removal
 	m.SelfHeal, m.ServiceAccountName = *spec.SelfHeal, spec.ServiceAccountName
 	if generation != m.Generation {
-		m.Settled, m.Inputs, m.InputsDigest = false, nil, ""
+		m.Settled, m.Inputs, m.InputsDigest, m.Digest, m.Renderer = false, nil, "", "", ""
 	}
 	m.Generation = generation
 	return m
 }
 
-// roster holds the Apps of one Fleet, kept up to date by the watch of Apps, so that a commit that touches one App
-// lists none. paths leads from a path of the repository to the Apps whose last render read it.
+// course is the newest Release of a service: what the service is meant to be.
+type course struct {
+	Release      string
+	Sequence     int64
+	Revision     string
+	Group        string
+	Ended        bool
+	Environments map[string]v1alpha1.ReleaseEnvironment
+	// Passed holds the environments that the Release has passed.
+	Passed map[string]bool
+}
+
+func courseOf(r *v1alpha1.Release) course {
+	c := course{
+		Release: r.Name, Sequence: r.Spec.Sequence, Revision: r.Spec.Revision, Group: r.Spec.Group, Ended: r.Status.Ended != nil,
+		Environments: map[string]v1alpha1.ReleaseEnvironment{}, Passed: map[string]bool{},
+	}
+	for _, env := range r.Status.Environments {
+		c.Passed[env.Name] = env.Stage == v1alpha1.StageDone
+	}
+	for _, env := range r.Spec.Environments {
+		c.Environments[env.Name] = env
+	}
+	return c
+}
+
+// reading is what was read when a Release was planned, and what that rendered.
+type reading struct {
+	service string
+	digest  string
+	inputs  []string
+	state   string
+}
+
+// roster holds the Apps and the newest Releases of one Fleet, kept up to date by their watches, so that a commit that
+// touches one App lists none. paths leads from a path of the repository to the Apps that read it: by their last render, or
+// by the one that was planned last.
 type roster struct {
-	mu      sync.Mutex
-	members map[string]member
-	paths   map[string]map[string]struct{}
+	mu       sync.Mutex
+	members  map[string]member
+	courses  map[string]course
+	newest   course
+	readings map[string]reading
+	paths    map[string]map[string]struct{}
 	// unread are Apps whose read-set is not known for their current spec: any commit may concern them.
 	unread map[string]struct{}
+	// suspects are services to be looked at although no commit touched them.
+	suspects map[string]struct{}
+	// lost are the Apps that somebody deleted, as they were.
+	lost map[string]v1alpha1.AppSpec
 }
 
 func newRoster() *roster {
 	return &roster{
-		members: map[string]member{},
-		paths:   map[string]map[string]struct{}{},
-		unread:  map[string]struct{}{},
+		members: map[string]member{}, courses: map[string]course{}, readings: map[string]reading{},
+		paths: map[string]map[string]struct{}{}, unread: map[string]struct{}{}, suspects: map[string]struct{}{},
+		lost: map[string]v1alpha1.AppSpec{},
 	}
 }
 
-// put records m, unless something newer is known.
-func (r *roster) put(m member) {
+// put records m, unless something newer is known, and reports whether its service has to be looked at.
+func (r *roster) put(m member) (suspect bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	old, known := r.members[m.Name]
 	if known && old.UID == m.UID && old.Generation > m.Generation {
-		return
+		return false
 	}
 	if known {
-		r.unindex(old)
+		r.unindex(old.Name, old.Inputs)
+		delete(r.unread, m.Name)
 	}
 	r.members[m.Name] = m
+	delete(r.lost, m.Name)
 	if m.Inputs == nil {
 		r.unread[m.Name] = struct{}{}
 	}
-	for _, p := range m.Inputs {
-		if r.paths[p] == nil {
-			r.paths[p] = map[string]struct{}{}
-		}
-		r.paths[p][m.Name] = struct{}{}
+	r.index(m.Name, m.Inputs)
+	if m.Otherwise && !old.Otherwise {
+		r.suspects[m.Service] = struct{}{}
+		return true
+	}
+	return false
+}
+
+// plan records what was read for an App when its Release was planned.
+func (r *roster) plan(app string, now reading) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.unindex(app+planned, r.readings[app].inputs)
+	r.readings[app] = now
+	r.index(app+planned, now.inputs)
+}
+
+// planned marks the paths that a plan has read, and not a render of the App.
+const planned = "\x00"
+
+// steer records a Release, unless a newer one of its service is known.
+func (r *roster) steer(service string, c course) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.courses[service].Sequence <= c.Sequence {
+		r.courses[service] = c
+	}
+	if r.newest.Sequence <= c.Sequence {
+		r.newest = c
 	}
 }
 
+// lose notes that somebody deleted an App, which was not on its way out.
+func (r *roster) lose(app *v1alpha1.App) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if old, known := r.members[app.Name]; known && old.UID == app.UID && app.Spec.Removal == "" {
+		r.lost[app.Name] = *app.Spec.DeepCopy()
+	}
+}
+
+// remove drops an App that is gone.
 func (r *roster) remove(name string, uid types.UID) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -106,46 +197,118 @@ func (r *roster) remove(name string, uid types.UID) {
 	if !known || (uid != "" && old.UID != uid) {
 		return
 	}
-	r.unindex(old)
+	r.unindex(old.Name, old.Inputs)
+	delete(r.unread, name)
 	delete(r.members, name)
 }
 
-func (r *roster) unindex(m member) {
-	delete(r.unread, m.Name)
-	for _, p := range m.Inputs {
-		delete(r.paths[p], m.Name)
+func (r *roster) index(key string, inputs []string) {
+	for _, p := range inputs {
+		if r.paths[p] == nil {
+			r.paths[p] = map[string]struct{}{}
+		}
+		r.paths[p][key] = struct{}{}
+	}
+}
+
+func (r *roster) unindex(key string, inputs []string) {
+	for _, p := range inputs {
+		delete(r.paths[p], key)
 		if len(r.paths[p]) == 0 {
 			delete(r.paths, p)
 		}
 	}
 }
 
-// all returns the members by name.
-func (r *roster) all() map[string]member {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	out := make(map[string]member, len(r.members))
-	for name, m := range r.members {
-		out[name] = m
-	}
-	return out
+// view is a roster as it is at one moment.
+type view struct {
+	members map[string]member
+	courses map[string]course
+	newest  course
+	lost    map[string]v1alpha1.AppSpec
 }
 
-// concerned returns the Apps that a commit may concern: those that read something that it changed, and those of which
-// nobody knows what they read. A folder of which only the existence was asked is concerned only if it comes or goes.
-func (r *roster) concerned(changes gitrepo.Changes) []member {
+func (r *roster) view() view {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	names := maps.Clone(r.unread)
+	return view{maps.Clone(r.members), maps.Clone(r.courses), r.newest, maps.Clone(r.lost)}
+}
+
+// member returns what is known of an App.
+func (r *roster) member(name string) (member, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	m, ok := r.members[name]
+	return m, ok
+}
+
+// missing returns an App that somebody deleted, as it was.
+func (r *roster) missing(name string) (v1alpha1.AppSpec, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	spec, ok := r.lost[name]
+	return spec, ok
+}
+
+// course returns the newest Release of a service.
+func (r *roster) course(service string) course {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.courses[service]
+}
+
+// reading returns what was read when an App was last planned.
+func (r *roster) reading(name string) (reading, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	was, ok := r.readings[name]
+	return was, ok
+}
+
+// last returns the sequence of the newest Release.
+func (r *roster) last() int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.newest.Sequence
+}
+
+// suspected returns the services to be looked at whatever the commit, and forgets them.
+func (r *roster) suspected() map[string]struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	suspects := r.suspects
+	r.suspects = map[string]struct{}{}
+	return suspects
+}
+
+// suspect makes a service be looked at.
+func (r *roster) suspect(service string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.suspects[service] = struct{}{}
+}
+
+// concerned returns the services that a commit may concern: those of which something was read that it changed, and those
+// of which nobody knows what they read. A folder of which only the existence was asked is concerned only if it comes or
+// goes.
+func (r *roster) concerned(changes gitrepo.Changes) map[string]struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	keys := maps.Clone(r.unread)
 	for _, p := range changes.Paths() {
-		maps.Copy(names, r.paths[p])
+		maps.Copy(keys, r.paths[p])
 		if c, _ := changes.Get(p); c.From == "" || c.To == "" || !c.Dir {
-			maps.Copy(names, r.paths[p+"/"])
+			maps.Copy(keys, r.paths[p+"/"])
 		}
 	}
-	out := make([]member, 0, len(names))
-	for name := range names {
-		out = append(out, r.members[name])
+	services := map[string]struct{}{}
+	for key := range keys {
+		name, isPlan := strings.CutSuffix(key, planned)
+		if isPlan {
+			services[r.readings[name].service] = struct{}{}
+		} else {
+			services[r.members[name].Service] = struct{}{}
+		}
 	}
-	return out
+	return services
 }

@@ -1,15 +1,17 @@
-// Package fleet turns a Fleet's Git repository into Apps: it fetches, finds the services and environments that the
-// layout describes, and moves each App that a commit touches to that commit.
+// Package fleet turns a Fleet's Git repository into Apps and Releases: it fetches, finds the services and environments
+// that the layout describes, delivers what it finds the first time as it is, and from then on makes a Release of each
+// service that a commit changes.
 //
-// It is responsible for the spec of the Apps that it made and for what becomes of them when their folder disappears.
-// It refuses to render and to touch a target cluster: that is for the App controller. A remote that cannot be read
-// changes nothing.
+// It is responsible for the existence of Apps and Releases, and for what becomes of an App that is on its way out. It
+// refuses to move an App to another revision, which is for its Release, and to touch a target cluster, which is for the
+// App controller. A remote that cannot be read changes nothing.
 package fleet
 
 import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,9 +31,13 @@ import (
 	"github.com/sengu-dev/sengu/api/v1alpha1"
 	"github.com/sengu-dev/sengu/internal/controller/handover"
 	"github.com/sengu-dev/sengu/internal/controller/record"
+	"github.com/sengu-dev/sengu/internal/controller/target"
 	"github.com/sengu-dev/sengu/internal/controller/wake"
 	"github.com/sengu-dev/sengu/internal/gitrepo"
 	"github.com/sengu-dev/sengu/internal/layout"
+	"github.com/sengu-dev/sengu/internal/manifest"
+	"github.com/sengu-dev/sengu/internal/render"
+	"github.com/sengu-dev/sengu/internal/standing"
 )
 
 // AnnotationSync asks for a fetch or a sync at once. Any new value does.
@@ -41,17 +47,24 @@ const AnnotationSync = "sengu.dev/sync"
 type Reconciler struct {
 	// Client reads Fleets and Apps from the cache and Secrets from the API server.
 	Client client.Client
-	// Records writes Apps.
+	// Records writes Apps and Releases.
 	Records *record.Writer
 	// Repositories holds the mirrors.
 	Repositories *gitrepo.Store
-	// Ledger is told which Apps were moved.
+	// Renderer says what a revision means a service to be, for the clusters that Targets knows. Renders is its fingerprint,
+	// and Key keys the digests of what it makes.
+	Renderer *render.Renderer
+	Renders  string
+	Targets  *target.Registry
+	Key      manifest.Key
+	// Ledger is told which Apps were made.
 	Ledger *handover.Ledger
 	Log    *slog.Logger
 	// Now is the clock.
 	Now func() time.Time
 
-	waker wake.Waker
+	waker   wake.Waker
+	planner *planner
 
 	mu     sync.Mutex
 	states map[types.NamespacedName]*state
@@ -66,6 +79,8 @@ type state struct {
 	pushed atomic.Bool
 	// removing is true while something that disappeared waits, so that every App's progress matters.
 	removing atomic.Bool
+	// planFailure is why the last service that could not be looked at could not, if there is one.
+	planFailure atomic.Pointer[string]
 
 	// mu is held by the Reconcile of the Fleet, which may take as long as a fetch: nothing else waits for it.
 	mu sync.Mutex
@@ -74,6 +89,9 @@ type state struct {
 	// compared is the revision that every App has been compared with.
 	compared string
 	memo     layout.Memo
+	// recalled is true once it is known what the Fleet ran before, and standing is that.
+	recalled bool
+	standing []standing.App
 	layout   string
 	// nextPoll is when the remote is asked again by itself.
 	nextPoll time.Time
@@ -89,14 +107,39 @@ type state struct {
 // Setup registers r with mgr.
 func (r *Reconciler) Setup(mgr ctrl.Manager) error {
 	r.states = map[types.NamespacedName]*state{}
+	r.planner = newPlanner()
+	r.Targets.Subscribe(r.clusterChanged)
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("fleet").
 		For(&v1alpha1.Fleet{}, builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{}))).
 		WatchesMetadata(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.fleetsOfSecret)).
 		Watches(&v1alpha1.App{}, r.appEvents()).
+		Watches(&v1alpha1.Release{}, r.releaseEvents()).
 		WatchesRawSource(r.waker.Source()).
 		WithOptions(controller.Options{MaxConcurrentReconciles: 8}).
 		Complete(r)
+}
+
+// clusterChanged wakes the Fleets that deliver to a cluster: after a start, they wait to hear of each.
+func (r *Reconciler) clusterChanged(cluster types.NamespacedName) {
+	var fleets v1alpha1.FleetList
+	if err := r.Client.List(context.Background(), &fleets, client.InNamespace(cluster.Namespace)); err != nil { // a read of the cache
+		r.Log.Error("list the Fleets of a cluster that changed", "cluster", cluster.Name, "error", err)
+		return
+	}
+	for i := range fleets.Items {
+		fleet := &fleets.Items[i]
+		if slices.ContainsFunc(fleet.Spec.Environments, func(e v1alpha1.Environment) bool { return e.Cluster == cluster.Name }) {
+			r.waker.Wake(client.ObjectKeyFromObject(fleet))
+		}
+	}
+}
+
+// Close waits until nothing is compared any more. Call it when the controller has ended.
+func (r *Reconciler) Close() {
+	if r.planner != nil {
+		r.planner.close()
+	}
 }
 
 // Pushed tells the Reconciler that a commit has arrived for a repository. Every Fleet that reads it fetches at once.
@@ -158,8 +201,8 @@ func (r *Reconciler) appEvents() handler.EventHandler {
 		}
 		key := types.NamespacedName{Namespace: app.Namespace, Name: app.Spec.Fleet}
 		st := r.state(key)
-		st.roster.put(memberOf(app))
-		if st.removing.Load() {
+		suspect := st.roster.put(memberOf(app))
+		if suspect || st.removing.Load() || app.Spec.Removal != "" {
 			r.waker.Wake(key)
 		}
 	}
@@ -173,9 +216,31 @@ func (r *Reconciler) appEvents() handler.EventHandler {
 				return
 			}
 			key := types.NamespacedName{Namespace: app.Namespace, Name: app.Spec.Fleet}
+			r.state(key).roster.lose(app)
 			r.state(key).roster.remove(app.Name, app.UID)
 			r.waker.Wake(key)
 		},
+	}
+}
+
+// releaseEvents keeps the rosters. While something is on its way out, the end of a Release may be what that waits for.
+func (r *Reconciler) releaseEvents() handler.EventHandler {
+	seen := func(obj client.Object) {
+		release, ok := obj.(*v1alpha1.Release)
+		if !ok {
+			return
+		}
+		key := types.NamespacedName{Namespace: release.Namespace, Name: release.Spec.Fleet}
+		st := r.state(key)
+		st.roster.steer(release.Spec.Service, courseOf(release))
+		if st.removing.Load() && release.Status.Ended != nil {
+			r.waker.Wake(key)
+		}
+	}
+	type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
+	return handler.Funcs{
+		CreateFunc: func(_ context.Context, e event.CreateEvent, _ queue) { seen(e.Object) },
+		UpdateFunc: func(_ context.Context, e event.UpdateEvent, _ queue) { seen(e.ObjectNew) },
 	}
 }
 

@@ -1,0 +1,95 @@
+package cli_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+
+	"github.com/sengu-dev/sengu/api/v1alpha1"
+	"github.com/sengu-dev/sengu/internal/calendar"
+	"github.com/sengu-dev/sengu/internal/delivery"
+)
+
+// TestGuide checks the examples of docs/releases.md: the objects with an API server, sengu.yaml with its parser, and the
+// windows with that of calendars.
+func TestGuide(t *testing.T) {
+	p, _ := installed(t)
+	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "releases.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "guide-"}}
+	if err := p.Create(t.Context(), namespace); err != nil {
+		t.Fatal(err)
+	}
+	examples := 0
+	blocks := strings.Split(string(text), "```")
+	for i := 1; i < len(blocks); i += 2 {
+		example, isYAML := strings.CutPrefix(blocks[i], "yaml\n")
+		if !isYAML {
+			continue
+		}
+		for document := range strings.SplitSeq(example, "\n---\n") {
+			examples++
+			p.guided(t, namespace.Name, document)
+		}
+	}
+	if examples < 5 {
+		t.Errorf("only %d examples found", examples)
+	}
+	var windows []string
+	for line := range strings.Lines(string(text)) {
+		if rule := strings.TrimSpace(line); strings.HasPrefix(line, "    allow ") || strings.HasPrefix(line, "    deny ") {
+			windows = append(windows, rule)
+		}
+	}
+	if _, err := calendar.Parse(windows); err != nil || len(windows) == 0 {
+		t.Errorf("windows %q: %v", windows, err)
+	}
+}
+
+// guided checks one example.
+func (p planes) guided(t *testing.T, namespace, document string) {
+	t.Helper()
+	if strings.Contains(document, "kind: Delivery") {
+		if _, err := delivery.Parse("apps/checkout/sengu.yaml", []byte(document)); err != nil {
+			t.Errorf("%v in\n%s", err, document)
+		}
+		return
+	}
+	var u unstructured.Unstructured
+	if err := yaml.Unmarshal([]byte(document), &u.Object); err != nil {
+		t.Errorf("%v in\n%s", err, document)
+		return
+	}
+	u.SetNamespace(namespace)
+	// Strictly, so that a field that does not exist is an error.
+	body, err := u.MarshalJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	strict := client.WithFieldValidation(p.Client, metav1.FieldValidationStrict)
+	if err := strict.Patch(t.Context(), &u, client.RawPatch(types.ApplyPatchType, body), client.FieldOwner("guide"), client.DryRunAll); err != nil {
+		t.Errorf("%v in\n%s", err, document)
+	}
+	var fleet v1alpha1.Fleet
+	if u.GetKind() != "Fleet" {
+		return
+	}
+	if err := yaml.UnmarshalStrict([]byte(document), &fleet); err != nil {
+		t.Errorf("%v in\n%s", err, document)
+	}
+	for _, env := range fleet.Spec.Environments {
+		if _, err := calendar.Parse(env.Windows); err != nil {
+			t.Errorf("windows of %s: %v", env.Name, err)
+		}
+	}
+}

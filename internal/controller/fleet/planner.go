@@ -1,0 +1,104 @@
+package fleet
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// planners is how many services are looked at at once: enough that some that are slow to render hold up no other. The
+// renderer bounds what really runs.
+const planners = 64
+
+// planner looks at services one by one, beside the Reconciles of their Fleets: a service that is slow to render holds up
+// neither its Fleet nor another service.
+type planner struct {
+	slots chan struct{}
+	group sync.WaitGroup
+
+	mu    sync.Mutex
+	tasks map[task]*attempt
+}
+
+type task struct {
+	fleet   types.NamespacedName
+	service string
+}
+
+type attempt struct {
+	revision string
+	cancel   context.CancelFunc
+}
+
+func newPlanner() *planner {
+	return &planner{slots: make(chan struct{}, planners), tasks: map[task]*attempt{}}
+}
+
+// pending says how many services of a Fleet are being looked at.
+func (p *planner) pending(fleet types.NamespacedName) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := 0
+	for t := range p.tasks {
+		if t.fleet == fleet {
+			n++
+		}
+	}
+	return n
+}
+
+// start runs f, which looks at a service at a revision. A look at an older revision is given up. Done is called at the
+// end, when pending has counted it.
+func (p *planner) start(ctx context.Context, t task, revision string, f func(context.Context) error, done func(error)) {
+	ctx, cancel := context.WithCancel(ctx)
+	is := &attempt{revision: revision, cancel: cancel}
+	p.mu.Lock()
+	if before := p.tasks[t]; before != nil {
+		before.cancel()
+	}
+	p.tasks[t] = is
+	p.mu.Unlock()
+	p.group.Go(func() {
+		defer cancel()
+		err := p.run(ctx, f)
+		p.mu.Lock()
+		current := p.tasks[t] == is
+		if current {
+			delete(p.tasks, t)
+		}
+		p.mu.Unlock()
+		if current {
+			done(err)
+		}
+	})
+}
+
+func (p *planner) run(ctx context.Context, f func(context.Context) error) error {
+	select {
+	case p.slots <- struct{}{}:
+		defer func() { <-p.slots }()
+		return f(ctx)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// close waits until nothing is looked at any more. What starts looks has to have ended, and their context too.
+func (p *planner) close() { p.group.Wait() }
+
+// plan looks at a service, and makes its Release if the revision changes it.
+func (s *survey) plan(ctx context.Context, service string) error {
+	environments, news, err := s.service(ctx, service)
+	if err != nil || !news {
+		return err
+	}
+	release := s.release(service, environments)
+	if err := s.Records.Create(ctx, release); err != nil && !apierrors.IsAlreadyExists(err) {
+		return fmt.Errorf("create Release %s: %w", release.Name, err)
+	}
+	s.st.roster.steer(service, courseOf(release))
+	return nil
+}

@@ -1,0 +1,296 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/sengu-dev/sengu/api/v1alpha1"
+	"github.com/sengu-dev/sengu/internal/controller/origin"
+	"github.com/sengu-dev/sengu/internal/gitrepo"
+	"github.com/sengu-dev/sengu/internal/layout"
+	"github.com/sengu-dev/sengu/internal/render"
+)
+
+// survey is one look at what a revision means the services of a Fleet to be.
+type survey struct {
+	*Reconciler
+	fleet      *v1alpha1.Fleet
+	st         *state
+	repository *gitrepo.Repository
+	tree       *gitrepo.Tree
+	revision   string
+	commit     gitrepo.CommitInfo
+	// sequence of the Releases that are made.
+	sequence int64
+	// places are the folders of the revision, by service and environment.
+	places map[string]map[string]layout.Place
+	// baseline is true until a revision has been compared once.
+	baseline bool
+}
+
+func placesOf(fleet *v1alpha1.Fleet, places []layout.Place) map[string]map[string]layout.Place {
+	by := map[string]map[string]layout.Place{}
+	for _, p := range places {
+		if _, ok := layout.Environment(fleet, p.Environment); !ok {
+			continue
+		}
+		if by[p.Service] == nil {
+			by[p.Service] = map[string]layout.Place{}
+		}
+		by[p.Service][p.Environment] = p
+	}
+	return by
+}
+
+// moved returns the services of which a folder came, went or leads elsewhere.
+func (s *survey) moved(all view) map[string]struct{} {
+	found := map[string]struct{}{}
+	note := func(service string) {
+		for _, env := range s.fleet.Spec.Environments {
+			place, wanted := s.places[service][env.Name]
+			is, exists := s.intended(service, env.Name)
+			switch {
+			case wanted && !exists:
+				if !s.baseline {
+					found[service] = struct{}{}
+				}
+			case wanted != exists, wanted && !samePlace(is, s.target(env, place)):
+				found[service] = struct{}{}
+			}
+		}
+	}
+	for service := range s.places {
+		note(service)
+	}
+	for _, m := range all.members {
+		if _, still := s.places[m.Service]; !still {
+			note(m.Service)
+		}
+	}
+	for service := range all.courses {
+		if _, still := s.places[service]; !still {
+			note(service)
+		}
+	}
+	return found
+}
+
+// intended returns what an App is meant to be: by the newest Release of its service, or by itself.
+func (s *survey) intended(service, environment string) (v1alpha1.ReleaseEnvironment, bool) {
+	name := layout.NameOfApp(s.fleet.Name, service, environment)
+	m, exists := s.st.roster.member(name)
+	if was, lost := s.st.roster.missing(name); lost && !exists {
+		m, exists = memberOf(&v1alpha1.App{Spec: was}), true // it is made again as it was
+	}
+	if is, ok := s.st.roster.course(service).Environments[environment]; ok {
+		// An App that outlived a Release that meant it to go has been given back since.
+		return is, !is.Gone
+	}
+	return v1alpha1.ReleaseEnvironment{
+		Name: environment, Path: m.Source.Path, Cluster: m.Source.Cluster, Namespace: m.Source.Namespace, Digest: m.Digest,
+	}, exists && m.Removal == ""
+}
+
+func samePlace(a, b v1alpha1.ReleaseEnvironment) bool {
+	return a.Path == b.Path && a.Cluster == b.Cluster && a.Namespace == b.Namespace
+}
+
+// target is where a folder leads.
+func (s *survey) target(env v1alpha1.Environment, place layout.Place) v1alpha1.ReleaseEnvironment {
+	source := layout.SpecOf(s.fleet, env, place, s.revision).Source
+	return v1alpha1.ReleaseEnvironment{Name: env.Name, Path: source.Path, Cluster: source.Cluster, Namespace: source.Namespace}
+}
+
+// service returns what the revision means a service to be in each environment, and whether that is news.
+func (s *survey) service(ctx context.Context, service string) (environments []v1alpha1.ReleaseEnvironment, news bool, err error) {
+	for _, env := range s.fleet.Spec.Environments {
+		place, wanted := s.places[service][env.Name]
+		is, exists := s.intended(service, env.Name)
+		switch {
+		case !wanted && !exists:
+			if is.Gone && s.running(service, env.Name) {
+				environments = append(environments, is) // it is on its way out
+			}
+			continue
+		case !wanted:
+			is.Gone, is.Digest, is.Problem, is.Images = true, "", "", nil
+			environments, news = append(environments, is), true
+			continue
+		case !exists && s.baseline:
+			continue // it is made as it is
+		}
+		next, differs, err := s.environment(ctx, service, env, place, is, exists)
+		if err != nil {
+			return nil, false, err
+		}
+		environments, news = append(environments, next), news || differs
+	}
+	return environments, news, nil
+}
+
+func (s *survey) running(service, environment string) bool {
+	_, runs := s.st.roster.member(layout.NameOfApp(s.fleet.Name, service, environment))
+	return runs
+}
+
+// environment returns what the revision means one App to be, and whether that differs from what it is meant to be.
+func (s *survey) environment(ctx context.Context, service string, env v1alpha1.Environment, place layout.Place, is v1alpha1.ReleaseEnvironment, exists bool) (v1alpha1.ReleaseEnvironment, bool, error) {
+	next := s.target(env, place)
+	own, err := s.own(place.Path)
+	if err != nil {
+		return next, false, err
+	}
+	if exists && samePlace(is, next) {
+		same, err := s.reads(service, env.Name, is)
+		if err != nil {
+			return next, false, err
+		}
+		if same {
+			is.Own = own
+			return is, false, nil
+		}
+	}
+	next.Own = own
+	if err := s.render(ctx, service, s.tree, s.revision, &next); err != nil {
+		return next, false, err
+	}
+	if exists && is.Digest == "" && is.Problem == "" && next.Digest != "" {
+		s.recall(ctx, service, &is)
+	}
+	differs := !exists || !samePlace(is, next) || next.Digest == "" && next.Problem == "" || next.Digest != is.Digest || next.Problem != is.Problem
+	return next, differs, nil
+}
+
+// own returns the hash of the service's own files.
+func (s *survey) own(path string) (string, error) {
+	folder, _ := layout.Folders(s.fleet.Spec.Layout, path)
+	hash, err := s.tree.Hash(folder)
+	if err != nil {
+		return "", fmt.Errorf("read folder %s: %w", folder, err)
+	}
+	return hash, nil
+}
+
+// reads reports whether the revision holds what the intended state was rendered from.
+func (s *survey) reads(service, environment string, is v1alpha1.ReleaseEnvironment) (bool, error) {
+	name := layout.NameOfApp(s.fleet.Name, service, environment)
+	was, known := s.st.roster.reading(name)
+	m, _ := s.st.roster.member(name)
+	if !known || was.digest != is.Digest {
+		if m.Digest != is.Digest || m.Inputs == nil || m.Otherwise || m.Renderer != s.Renders {
+			return false, nil
+		}
+		was = reading{inputs: m.Inputs, state: m.InputsDigest}
+	}
+	if m.Otherwise {
+		return false, nil
+	}
+	digest, err := render.DigestOf(s.tree, was.inputs)
+	if err != nil {
+		return false, fmt.Errorf("compare the inputs of App %s with %.7s: %w", name, s.revision, err)
+	}
+	return digest == was.state, nil
+}
+
+// render finds out what a revision renders in an environment. A failure that a new commit has to mend becomes the
+// problem of the environment; one that may pass leaves it without a digest.
+func (s *survey) render(ctx context.Context, service string, tree *gitrepo.Tree, revision string, env *v1alpha1.ReleaseEnvironment) error {
+	t, _ := s.Targets.Get(types.NamespacedName{Namespace: s.fleet.Namespace, Name: env.Cluster})
+	if t == nil {
+		return nil // what the cluster is capable of is not known
+	}
+	name := layout.NameOfApp(s.fleet.Name, service, env.Name)
+	app := &v1alpha1.App{
+		ObjectMeta: metav1.ObjectMeta{Namespace: s.fleet.Namespace, Name: name},
+		Spec: v1alpha1.AppSpec{
+			Fleet: s.fleet.Name, Service: service, Environment: env.Name,
+			Source: v1alpha1.AppSource{Revision: revision, Path: env.Path, Cluster: env.Cluster, Namespace: env.Namespace},
+		},
+	}
+	rec := render.NewRecorder(tree)
+	maker := origin.Maker{Renderer: s.Renderer, Secrets: s.Client, Key: s.Key}
+	d, err := maker.Plan(ctx, origin.Order{App: app, Fleet: s.fleet, Source: rec, Capabilities: t.Capabilities})
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
+		failure := (*render.Error)(nil)
+		if !errors.As(err, &failure) || !failure.Temporary {
+			env.Problem = short(err.Error())
+		}
+	}
+	env.Digest, env.Images, env.RollbackBlocked = d.Digest, d.Images, d.Settings.Rollback.Blocked
+	inputs, readErr := rec.ReadSet()
+	if readErr != nil {
+		return fmt.Errorf("note what App %s reads: %w", name, readErr)
+	}
+	if d.Inputs != nil {
+		inputs = d.Inputs
+	}
+	if revision == s.revision {
+		s.st.roster.plan(name, reading{service: service, digest: d.Digest, inputs: inputs.Paths(), state: inputs.Digest()})
+	}
+	return nil
+}
+
+// recall finds out what an App renders that has not said so yet.
+func (s *survey) recall(ctx context.Context, service string, is *v1alpha1.ReleaseEnvironment) {
+	m, _ := s.st.roster.member(layout.NameOfApp(s.fleet.Name, service, is.Name))
+	if m.Source.Revision == "" || m.Source.Revision == s.revision {
+		return
+	}
+	tree, err := s.repository.Tree(ctx, m.Source.Revision)
+	if err != nil {
+		return // then it counts as changed
+	}
+	was := *is
+	if err := s.render(ctx, service, tree, m.Source.Revision, &was); err == nil {
+		is.Digest = was.Digest
+	}
+}
+
+// maxProblem bounds a sentence in a Release, in bytes.
+const maxProblem = 1500
+
+func short(text string) string {
+	if len(text) > maxProblem {
+		return text[:maxProblem] + " …"
+	}
+	return text
+}
+
+// release is the Release that makes environments of a service.
+func (s *survey) release(service string, environments []v1alpha1.ReleaseEnvironment) *v1alpha1.Release {
+	sequence := s.sequence
+	if last := s.st.roster.course(service); last.Sequence >= sequence {
+		sequence = s.st.roster.last() + 1 // the same commit renders something else now
+	}
+	committed := metav1.NewTime(s.commit.When)
+	group := fmt.Sprintf("%s.%.7s.%d", s.fleet.Name, s.revision, sequence)
+	return &v1alpha1.Release{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: s.fleet.Namespace, Name: fmt.Sprintf("%s.%s.%.7s.%d", service, s.fleet.Name, s.revision, sequence),
+			Labels: map[string]string{v1alpha1.LabelFleet: s.fleet.Name, v1alpha1.LabelService: service, v1alpha1.LabelGroup: group},
+		},
+		Spec: v1alpha1.ReleaseSpec{
+			Fleet: s.fleet.Name, Service: service, Revision: s.revision, Sequence: sequence, Group: group,
+			Commit: v1alpha1.Commit{
+				Title: clip(s.commit.Subject), Author: clip(s.commit.Author + " <" + s.commit.Address + ">"), Committed: &committed,
+			},
+			Environments: environments,
+		},
+	}
+}
+
+// clip bounds what a commit says of itself, in characters.
+func clip(text string) string {
+	const longest = 200
+	if runes := []rune(text); len(runes) > longest {
+		return string(runes[:longest]) + "…"
+	}
+	return text
+}

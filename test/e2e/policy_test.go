@@ -1,0 +1,184 @@
+package e2e_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"strings"
+	"testing"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/yaml"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/sengu-dev/sengu/api/v1alpha1"
+)
+
+// charted renders the chart and returns its objects of some kinds.
+func (s *sengu) charted(kinds ...string) []*unstructured.Unstructured {
+	s.Helper()
+	var complaints bytes.Buffer
+	cmd := exec.Command(s.binary, "render", chartFolder, "--namespace", s.namespace, "--helm-release", "sengu")
+	cmd.Stderr = &complaints
+	rendered, err := cmd.Output()
+	if err != nil {
+		s.Fatalf("render the chart: %v: %s", err, complaints.String())
+	}
+	var found []*unstructured.Unstructured
+	for documents := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(rendered), 4096); ; {
+		u := &unstructured.Unstructured{}
+		if err := documents.Decode(u); errors.Is(err, io.EOF) {
+			return found
+		} else if err != nil {
+			s.Fatalf("read the chart: %v", err)
+		}
+		for _, kind := range kinds {
+			if u.GetKind() == kind {
+				found = append(found, u)
+			}
+		}
+	}
+}
+
+// person is a client of somebody who may write Sengu's objects, and no more than that.
+func (s *sengu) person(name string, groups ...string) client.Client {
+	s.Helper()
+	config := rest.CopyConfig(s.home.config)
+	config.Impersonate = rest.ImpersonationConfig{UserName: name, Groups: append(groups, "system:authenticated")}
+	c, err := client.New(config, client.Options{Scheme: s.home.Scheme()})
+	if err != nil {
+		s.Fatal(err)
+	}
+	return c
+}
+
+// grant lets a group do verbs on resources of Sengu, of some names if there are any.
+func (s *sengu) grant(group, resource string, verbs []string, names ...string) {
+	s.Helper()
+	role := &rbacv1.Role{
+		ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: group + "-" + resource},
+		Rules:      []rbacv1.PolicyRule{{APIGroups: []string{"sengu.dev"}, Resources: []string{resource}, Verbs: verbs, ResourceNames: names}},
+	}
+	s.create(s.home, role)
+	s.create(s.home, &rbacv1.RoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Namespace: role.Namespace, Name: role.Name}, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: role.Name},
+		Subjects: []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: "Group", Name: group}},
+	})
+}
+
+// TestPolicy forges what people do, with every right to write the objects: the chart's policies refuse it, and let
+// through what is honest.
+func TestPolicy(t *testing.T) {
+	t.Parallel()
+	s := newSengu(t, inOrder(func(e *v1alpha1.Environment) {
+		if e.Name == "production" {
+			e.Approval = &v1alpha1.ApprovalRule{Required: 1, Groups: []string{"sre"}}
+		}
+	}, "staging", "production"))
+	s.synced(s.repo.commit(judged("web", "one", "staging", "production")), 2)
+	second := s.repo.commit(judged("web", "two", "staging", "production"))
+	s.waitsBefore("web", second, "production", "approval")
+	for _, group := range []string{"sre", "dev"} {
+		s.grant(group, "releases", []string{"get", "update", "patch", "create", "delete"})
+		s.grant(group, "apps", []string{"get", "update", "patch", "create", "delete"})
+	}
+	s.grant("sre", "environments", []string{"approve", "hold", "resume", "rollback"}, "production."+fleetName)
+	for _, u := range s.charted("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding") {
+		s.create(s.home, u)
+		t.Cleanup(func() { _ = s.home.Delete(context.Background(), u) })
+	}
+	sre, dev := s.person("anna", "sre"), s.person("ben", "dev")
+
+	release := func(c client.Client, change func(*v1alpha1.Release)) error {
+		r := s.release("web", second)
+		change(r)
+		return c.Update(t.Context(), r)
+	}
+	approve := func(by, env string, groups ...string) func(*v1alpha1.Release) {
+		return func(r *v1alpha1.Release) {
+			r.Spec.Actions = append(r.Spec.Actions, v1alpha1.ReleaseAction{Verb: v1alpha1.VerbApprove, Environment: env, By: by, Groups: groups, At: metav1.Now()})
+		}
+	}
+	hold := func(c client.Client, change func(*v1alpha1.App)) error {
+		a := s.app("web", "production")
+		change(a)
+		return c.Update(t.Context(), a)
+	}
+	held := func(h *v1alpha1.Hold) func(*v1alpha1.App) { return func(a *v1alpha1.App) { a.Spec.Hold = h } }
+	now := metav1.Now()
+	s.eventually("the policies are in force", func() error {
+		a := s.app("web", "production")
+		a.Spec.Digest = "x"
+		if sre.Delete(t.Context(), s.release("web", second), client.DryRunAll) == nil || sre.Update(t.Context(), a, client.DryRunAll) == nil {
+			return errors.New("they are not")
+		}
+		return nil
+	})
+	refusals := map[string]struct {
+		try  func() error
+		says string
+	}{
+		"AnothersName":     {func() error { return release(dev, approve("anna", "production", "sre")) }, "by must be ben"},
+		"AnothersGroup":    {func() error { return release(sre, approve("anna", "production", "sre", "board")) }, "one that you are not in"},
+		"NoVerb":           {func() error { return release(dev, approve("ben", "production")) }, "you may not approve environments.sengu.dev/production." + fleetName},
+		"OtherEnvironment": {func() error { return release(sre, approve("anna", "staging", "sre")) }, "you may not approve environments.sengu.dev/staging." + fleetName},
+		"TwoAtOnce": {func() error {
+			return release(sre, func(r *v1alpha1.Release) { approve("anna", "production")(r); approve("anna", "production")(r) })
+		}, "one action at a time"},
+		"ReleaseMade": {func() error {
+			r := s.release("web", second).DeepCopy()
+			r.ObjectMeta = metav1.ObjectMeta{Namespace: s.namespace, Name: "forged"}
+			return sre.Create(t.Context(), r)
+		}, "made by Sengu"},
+		"ReleaseDeleted": {func() error { return sre.Delete(t.Context(), s.release("web", second)) }, "has not ended"},
+		"Moved": {func() error {
+			return hold(sre, func(a *v1alpha1.App) { a.Spec.Source.Revision = second })
+		}, "for its Releases to say"},
+		"Unlocked":        {func() error { return hold(sre, func(a *v1alpha1.App) { a.Spec.Digest = "x" }) }, "for its Releases to say"},
+		"HeldAsAnother":   {func() error { return hold(sre, held(&v1alpha1.Hold{By: "ben", At: now})) }, "by must be anna"},
+		"HeldAsSengu":     {func() error { return hold(sre, held(&v1alpha1.Hold{At: now, Release: "x"})) }, "by must be anna"},
+		"HeldWithoutVerb": {func() error { return hold(dev, held(&v1alpha1.Hold{By: "ben", At: now})) }, "you may not hold"},
+		"BackWithoutVerb": {func() error { return hold(dev, held(&v1alpha1.Hold{By: "ben", At: now, RollbackTo: "x"})) }, "you may not rollback"},
+		"AppMade": {func() error {
+			a := s.app("web", "production").DeepCopy()
+			a.ObjectMeta = metav1.ObjectMeta{Namespace: s.namespace, Name: "web.forged." + fleetName}
+			return sre.Create(t.Context(), a)
+		}, "made by Sengu"},
+	}
+	for name, r := range refusals {
+		s.eventually("what is forged is refused: "+name, func() error {
+			err := r.try()
+			if err == nil {
+				t.Fatalf("%s was let through", name)
+			}
+			if !strings.Contains(err.Error(), r.says) {
+				return fmt.Errorf("it says %q, not %q", err.Error(), r.says)
+			}
+			return nil
+		})
+	}
+
+	if err := hold(sre, held(&v1alpha1.Hold{By: "anna", At: now, Reason: "sale"})); err != nil {
+		t.Fatalf("an honest hold: %v", err)
+	}
+	s.waitsBefore("web", second, "production", "hold")
+	if err := hold(dev, func(a *v1alpha1.App) { a.Spec.Hold.Ended = &v1alpha1.HoldEnd{By: "ben", At: now} }); err == nil || !strings.Contains(err.Error(), "you may not resume") {
+		t.Errorf("whoever may not resume ended a hold: %v", err)
+	}
+	if err := hold(sre, held(nil)); err == nil || !strings.Contains(err.Error(), "a hold is not taken away") {
+		t.Errorf("a hold was taken away: %v", err)
+	}
+	if err := hold(sre, func(a *v1alpha1.App) { a.Spec.Hold.Ended = &v1alpha1.HoldEnd{By: "anna", At: now} }); err != nil {
+		t.Fatalf("an honest end of a hold: %v", err)
+	}
+	if err := release(sre, approve("anna", "production", "sre")); err != nil {
+		t.Fatalf("an honest approval: %v", err)
+	}
+	s.becomes("web", second, "production", v1alpha1.StageDone)
+}
