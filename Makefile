@@ -62,12 +62,12 @@ bin/golangci-lint: tools/lint/go.mod
 	$(GO) -C tools/lint build -o ../../bin/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
 .PHONY: bench
-bench: build ## Measure F1 to F6, each beside its floor.
+bench: build ## Measure F1 to F6 and R1, each beside its floor.
 	$(GO) build -o bin/bench ./bench
 	bin/bench -workload all
 
-.PHONY: $(addprefix bench-f,1 2 3 4 5 6)
-bench-f1 bench-f2 bench-f3 bench-f4 bench-f5 bench-f6: build ## Measure one workload.
+.PHONY: $(addprefix bench-f,1 2 3 4 5 6) bench-r1
+bench-f1 bench-f2 bench-f3 bench-f4 bench-f5 bench-f6 bench-r1: build ## Measure one workload.
 	$(GO) build -o bin/bench ./bench
 	bin/bench -workload $(@:bench-%=%)
 

@@ -125,7 +125,7 @@ func (c *client) do(ctx context.Context, method, path, contentType string, body 
 
 // apply sends one object of the workload by server-side apply.
 func (c *client) apply(ctx context.Context, s service, k kind) error {
-	return c.applyBody(ctx, s.name, k, s.object(k))
+	return c.applyBody(ctx, s.id(), k, s.object(k))
 }
 
 func (c *client) applyBody(ctx context.Context, name string, k kind, body []byte) error {
@@ -197,6 +197,14 @@ type object struct {
 		Sync       string
 		Why        *struct{ Message string }
 		Conditions []struct{ Type, Status, Message string }
+		// of a Release
+		Environments []struct {
+			Name, Stage string
+			Gates       []struct {
+				Name string
+				Open bool
+			}
+		}
 	}
 }
 

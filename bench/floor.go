@@ -46,7 +46,7 @@ func (c *client) applyAll(ctx context.Context, tasks []task) (time.Duration, err
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(floorWorkers)
 	for i, t := range tasks {
-		group.Go(func() error { return c.applyBody(ctx, t.service.name, t.kind, bodies[i]) })
+		group.Go(func() error { return c.applyBody(ctx, t.service.id(), t.kind, bodies[i]) })
 	}
 	err := group.Wait()
 	return time.Since(began), err
@@ -91,6 +91,25 @@ func (b *bench) floors(ctx context.Context, dir string) (_ map[string]bound, err
 	}
 	b.progress("requests of others on the plane of the floor, which should be none: %s", after.minus(before))
 	return bounds, p.check(ctx, all)
+}
+
+// floorOfReleases applies what the Releases of R1 apply until all wait for an approval.
+func (b *bench) floorOfReleases(ctx context.Context, dir string) (_ bound, err error) {
+	p, err := startPlane(ctx, b.localplane, filepath.Join(dir, "floor-r1"))
+	if err != nil {
+		return bound{}, err
+	}
+	defer func() { err = errors.Join(err, p.stop()) }()
+	all := inEnvironments(b.apps)
+	if _, err := p.applyAll(ctx, everything(all)); err != nil {
+		return bound{}, err
+	}
+	if err := p.settle(ctx); err != nil {
+		return bound{}, err
+	}
+	wall, err := p.applyAll(ctx, everything(released(markSome(all))))
+	b.progress("floor of r1: %.2f s", wall.Seconds())
+	return bound{wall: wall}, err
 }
 
 // floorOfFirstSync applies everything for the first time.

@@ -1,4 +1,4 @@
-// Command bench measures Sengu on the workloads F1 to F6, each beside its floor in the same run, and prints tables and
+// Command bench measures Sengu on the workloads F1 to F6 and R1, each beside its floor in the same run, and prints tables and
 // then one JSON object a line. docs/benchmarks.md says what is measured and how to read it.
 //
 // It starts everything itself: a control plane for the floor, another for Sengu, a Git server, and Sengu as it is
@@ -21,7 +21,7 @@ import (
 )
 
 // all are the workloads by name.
-var allWorkloads = []string{"f1", "f2", "f3", "f4", "f5", "f6"}
+var allWorkloads = []string{"f1", "f2", "f3", "f4", "f5", "f6", "r1"}
 
 // bench is what was asked for.
 type bench struct {
@@ -122,9 +122,26 @@ func (b *bench) once(ctx context.Context, dir string, number int) ([]figure, err
 	b.progress("run %d of %d, %d Apps", number+1, b.runs, b.apps)
 	var bounds map[string]bound
 	var figures []figure
+	var releases bound
 	steps := []func() error{
 		func() (err error) { bounds, err = b.floors(ctx, dir); return err },
-		func() (err error) { figures, err = b.measureAll(ctx, dir); return err },
+		func() error {
+			measured, err := b.measureAll(ctx, dir)
+			figures = append(figures, measured...)
+			return err
+		},
+	}
+	if b.workload == "r1" {
+		steps = nil
+	}
+	if b.wants("r1") {
+		steps = append(steps,
+			func() (err error) { releases, err = b.floorOfReleases(ctx, dir); return err },
+			func() error {
+				f, err := b.measureReleases(ctx, dir)
+				figures = append(figures, f)
+				return err
+			})
 	}
 	if b.floorOnly {
 		steps = steps[:1]
@@ -140,6 +157,9 @@ func (b *bench) once(ctx context.Context, dir string, number int) ([]figure, err
 	for i := range figures {
 		if bound, ok := bounds[figures[i].Workload]; ok {
 			figures[i].setFloor(bound)
+		}
+		if figures[i].Workload == "r1" {
+			figures[i].setFloor(releases)
 		}
 	}
 	return figures, nil

@@ -16,6 +16,8 @@ const markAnnotation = "bench.sengu.dev/mark"
 // service is one App of the workload: a kustomization of four objects. Rev and mark are what commits change.
 type service struct {
 	name string
+	// environment that it is in, in workloads that have several: one service in each.
+	environment string
 	// rev is the annotation of the Deployment's Pod template: 1 at first. F2 raises it.
 	rev int
 	// mark is an annotation of all four objects: none while it is 0. F3 raises it.
@@ -66,12 +68,25 @@ func names(of []service) []string {
 	return all
 }
 
+// id is the name of the objects of s.
+func (s service) id() string {
+	if s.environment == "" {
+		return s.name
+	}
+	return s.name + "-" + s.environment
+}
+
 // folder is where the files of s are in the repository.
-func (s service) folder() string { return "apps/" + s.name }
+func (s service) folder() string {
+	if s.environment == "" {
+		return "apps/" + s.name
+	}
+	return "apps/" + s.name + "." + s.environment
+}
 
 // metadata is how the files spell it.
 func (s service) metadata() string {
-	text := fmt.Sprintf("metadata:\n  name: %s\n  namespace: %s\n", s.name, targetNamespace)
+	text := fmt.Sprintf("metadata:\n  name: %s\n  namespace: %s\n", s.id(), targetNamespace)
 	if s.mark > 0 {
 		text += fmt.Sprintf("  annotations: {%s: \"%d\"}\n", markAnnotation, s.mark)
 	}
@@ -85,9 +100,9 @@ func (s service) files() map[string]string {
 			"resources: [sa.yaml, svc.yaml, deploy.yaml, ingress.yaml]\n" +
 			"images:\n- name: podinfo\n  newName: ghcr.io/stefanprodan/podinfo\n  newTag: 6.5.0\n",
 		"sa.yaml":      "apiVersion: v1\nkind: ServiceAccount\n" + s.metadata(),
-		"svc.yaml":     "apiVersion: v1\nkind: Service\n" + s.metadata() + fmt.Sprintf("spec:\n  type: ExternalName\n  externalName: %s.example.com\n", s.name),
-		"deploy.yaml":  "apiVersion: apps/v1\nkind: Deployment\n" + s.metadata() + fmt.Sprintf(deploymentSpec, s.name, s.name, s.rev, s.name),
-		"ingress.yaml": "apiVersion: networking.k8s.io/v1\nkind: Ingress\n" + s.metadata() + fmt.Sprintf(ingressSpec, s.name, s.name),
+		"svc.yaml":     "apiVersion: v1\nkind: Service\n" + s.metadata() + fmt.Sprintf("spec:\n  type: ExternalName\n  externalName: %s.example.com\n", s.id()),
+		"deploy.yaml":  "apiVersion: apps/v1\nkind: Deployment\n" + s.metadata() + fmt.Sprintf(deploymentSpec, s.id(), s.id(), s.rev, s.id()),
+		"ingress.yaml": "apiVersion: networking.k8s.io/v1\nkind: Ingress\n" + s.metadata() + fmt.Sprintf(ingressSpec, s.id(), s.id()),
 	}
 }
 
@@ -127,20 +142,20 @@ type fields = map[string]any
 
 // object returns what the files of s render to for k, as JSON. This is what the floor sends.
 func (s service) object(k kind) []byte {
-	meta := fields{"name": s.name, "namespace": targetNamespace}
+	meta := fields{"name": s.id(), "namespace": targetNamespace}
 	if s.mark > 0 {
 		meta["annotations"] = fields{markAnnotation: fmt.Sprint(s.mark)}
 	}
 	o := fields{"apiVersion": k.apiVersion(), "kind": k.name, "metadata": meta}
 	switch k {
 	case services:
-		o["spec"] = fields{"type": "ExternalName", "externalName": s.name + ".example.com"}
+		o["spec"] = fields{"type": "ExternalName", "externalName": s.id() + ".example.com"}
 	case deployments:
 		o["spec"] = s.deployment()
 	case ingresses:
-		backend := fields{"service": fields{"name": s.name, "port": fields{"number": 80}}}
+		backend := fields{"service": fields{"name": s.id(), "port": fields{"number": 80}}}
 		o["spec"] = fields{"rules": []any{fields{
-			"host": s.name + ".example.com",
+			"host": s.id() + ".example.com",
 			"http": fields{"paths": []any{fields{"path": "/", "pathType": "Prefix", "backend": backend}}},
 		}}}
 	}
@@ -152,7 +167,7 @@ func (s service) object(k kind) []byte {
 }
 
 func (s service) deployment() fields {
-	labels := fields{"app": s.name}
+	labels := fields{"app": s.id()}
 	probe := func(path string) fields { return fields{"httpGet": fields{"path": path, "port": "http"}} }
 	return fields{
 		"replicas": 0,
@@ -160,7 +175,7 @@ func (s service) deployment() fields {
 		"template": fields{
 			"metadata": fields{"labels": labels, "annotations": fields{"rev": fmt.Sprint(s.rev)}},
 			"spec": fields{
-				"serviceAccountName": s.name,
+				"serviceAccountName": s.id(),
 				"containers": []any{fields{
 					"name":           "podinfo",
 					"image":          "ghcr.io/stefanprodan/podinfo:6.5.0",
@@ -186,7 +201,7 @@ func (s service) matches(k kind, o *object) bool {
 	case k == deployments:
 		return o.Spec.Template.Metadata.Annotations["rev"] == fmt.Sprint(s.rev)
 	case k == services:
-		return o.Spec.ExternalName == s.name+".example.com"
+		return o.Spec.ExternalName == s.id()+".example.com"
 	default:
 		return true
 	}

@@ -38,6 +38,9 @@ type figure struct {
 	// CPUPerCommitS is of F2, CPUPercent of one core of F5.
 	CPUPerCommitS float64 `json:"cpu_per_commit_s,omitempty"`
 	CPUPercent    float64 `json:"cpu_percent,omitempty"`
+	// BookkeepingPerStep is, of R1, how many requests there were beside the applies, for each Release and environment that
+	// it came to.
+	BookkeepingPerStep float64 `json:"bookkeeping_per_step,omitempty"`
 	// Requests to the API server by verb.
 	Requests tally `json:"requests"`
 }
@@ -76,6 +79,7 @@ func median(runs []figure) figure {
 		func(f *figure) *float64 { return &f.P50MS }, func(f *figure) *float64 { return &f.P99MS },
 		func(f *figure) *float64 { return &f.FloorP50MS }, func(f *figure) *float64 { return &f.FloorP99MS },
 		func(f *figure) *float64 { return &f.CPUPerCommitS }, func(f *figure) *float64 { return &f.CPUPercent },
+		func(f *figure) *float64 { return &f.BookkeepingPerStep },
 	} {
 		values := make([]float64, len(runs))
 		for i := range runs {
@@ -133,6 +137,8 @@ var targets = []target{
 	{"f3", "ratio to the floor", 1.6, "", func(f figure) float64 { return f.Ratio }},
 	{"f4", "p99 until drift is undone", 300, " ms", func(f figure) float64 { return f.P99MS }},
 	{"f5", "CPU of one core", 1, " %", func(f figure) float64 { return f.CPUPercent }},
+	{"r1", "ratio to the floor", 3, "", func(f figure) float64 { return f.Ratio }},
+	{"r1", "requests beside the applies, for each Release and environment", 12, "", func(f figure) float64 { return f.BookkeepingPerStep }},
 	{"f6-kept", "until ready", 5, " s", func(f figure) float64 { return f.WallS }},
 	{"f6-lost", "until ready", 5, " s", func(f figure) float64 { return f.WallS }},
 	{"f6-kept", "writes", 0, "", writes},

@@ -19,7 +19,7 @@ import (
 // counted, which its controllers watch but do not otherwise ask for, and writes by PUT to the four kinds of the workload are left
 // out, for that is how its controllers write and Sengu does not. What the benchmark itself sent is subtracted. The floor
 // is counted in the same way, and must come out as nothing.
-var countedResources = []string{"apps.sengu.dev", "fleets.sengu.dev", "clusters.sengu.dev", "events.events.k8s.io", "leases.coordination.k8s.io", "secrets."}
+var countedResources = []string{"apps.sengu.dev", "releases.sengu.dev", "fleets.sengu.dev", "clusters.sengu.dev", "events.events.k8s.io", "leases.coordination.k8s.io", "secrets."}
 
 // workloadResources are the four kinds of the workload.
 var workloadResources = []string{"serviceaccounts.", "services.", "deployments.apps", "ingresses.networking.k8s.io"}

@@ -23,7 +23,7 @@ type rig struct {
 // measureAll runs the wanted workloads on a fresh control plane, one after the other on what the one before left. F1
 // always runs, as the others begin with what it delivers.
 func (b *bench) measureAll(ctx context.Context, dir string) (_ []figure, err error) {
-	r, err := b.newRig(ctx, filepath.Join(dir, "sengu"))
+	r, err := b.newRig(ctx, filepath.Join(dir, "sengu"), makeServices(b.apps))
 	if r != nil {
 		defer func() { err = errors.Join(err, r.stop()) }()
 	}
@@ -61,8 +61,8 @@ func (b *bench) measureAll(ctx context.Context, dir string) (_ []figure, err err
 }
 
 // newRig starts everything up to a Cluster that is ready. It returns what it has started also when it fails.
-func (b *bench) newRig(ctx context.Context, dir string) (*rig, error) {
-	r := &rig{bench: b, all: makeServices(b.apps)}
+func (b *bench) newRig(ctx context.Context, dir string, all []service) (*rig, error) {
+	r := &rig{bench: b, all: all}
 	var err error
 	if r.plane, err = startPlane(ctx, b.localplane, filepath.Join(dir, "plane")); err != nil {
 		return r, err

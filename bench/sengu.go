@@ -148,6 +148,10 @@ func (s *sengu) createCluster(ctx context.Context, p *plane) error {
 
 // createFleet makes the Fleet. Its one environment is called apps, so that the folders are those of the workload.
 func createFleet(ctx context.Context, p *plane, url string) error {
+	return createFleetOf(ctx, p, url, "{environment}/{service}", v1alpha1.Environment{Name: "apps", Cluster: clusterName, Namespace: targetNamespace})
+}
+
+func createFleetOf(ctx context.Context, p *plane, url, layout string, environments ...v1alpha1.Environment) error {
 	return p.create(ctx, senguObjects+"fleets", v1alpha1.Fleet{
 		TypeMeta:   metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: "Fleet"},
 		ObjectMeta: metav1.ObjectMeta{Name: fleetName},
@@ -156,8 +160,8 @@ func createFleet(ctx context.Context, p *plane, url string) error {
 				URL: url, Branch: branch, Interval: metav1.Duration{Duration: time.Minute},
 				WebhookSecretRef: &v1alpha1.SecretReference{Name: "webhook"},
 			},
-			Layout:       "{environment}/{service}",
-			Environments: []v1alpha1.Environment{{Name: "apps", Cluster: clusterName, Namespace: targetNamespace}},
+			Layout:       layout,
+			Environments: environments,
 		},
 	})
 }

@@ -29,7 +29,9 @@ type watch struct {
 // goal is what a watch waits for.
 type goal struct {
 	watch *watch
-	test  func(*object) bool
+	// key says which name an object goes by.
+	key  func(*object) string
+	test func(*object) bool
 	// left are the names that have not passed the test yet, and at is when the others did.
 	left map[string]bool
 	at   map[string]time.Time
@@ -111,11 +113,11 @@ func (w *watch) see(o *object, now time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	g := w.goal
-	if g == nil || !g.left[o.key()] || !g.test(o) {
+	if g == nil || !g.left[g.key(o)] || !g.test(o) {
 		return
 	}
-	delete(g.left, o.key())
-	g.at[o.key()] = now
+	delete(g.left, g.key(o))
+	g.at[g.key(o)] = now
 	if len(g.left) == 0 {
 		w.goal = nil
 		close(g.done)
@@ -131,7 +133,12 @@ func (w *watch) stop() {
 // expect makes the watch look for an event of each name that passes the test. Call it before what makes that come
 // true. A watch has one goal at a time; test is called by one goroutine at a time.
 func (w *watch) expect(names []string, test func(*object) bool) *goal {
-	g := &goal{watch: w, test: test, left: make(map[string]bool, len(names)), at: make(map[string]time.Time, len(names)), done: make(chan struct{})}
+	return w.expectBy(names, (*object).key, test)
+}
+
+// expectBy is expect for objects that go by another name than that of their service.
+func (w *watch) expectBy(names []string, key func(*object) string, test func(*object) bool) *goal {
+	g := &goal{watch: w, key: key, test: test, left: make(map[string]bool, len(names)), at: make(map[string]time.Time, len(names)), done: make(chan struct{})}
 	for _, name := range names {
 		g.left[name] = true
 	}
