@@ -86,6 +86,7 @@ func (p *program) server(ctx context.Context, o serverOptions) error {
 		o.Database = p.env("SENGU_DATABASE") // a password belongs into no list of processes
 	}
 	o.Kubeconfig, o.Namespace, o.Version, o.Logger = p.kubeconfig, p.namespace, versionOf().String(), logger
+	server.BridgeLogs(logger)
 	return server.Run(ctx, o.Options)
 }
 
@@ -107,6 +108,7 @@ func (p *program) logger(format, level string) (*slog.Logger, error) {
 
 // serveLocal runs the server of a local plane.
 func serveLocal(ctx context.Context, o local.ServeOptions) error {
+	server.BridgeLogs(o.Logger)
 	return server.Run(ctx, server.Options{
 		Kubeconfig: o.Kubeconfig, Namespace: o.Namespace, DataDir: o.DataDir, Listen: o.Listen, MetricsListen: "0",
 		Version: versionOf().String(), Logger: o.Logger,

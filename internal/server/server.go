@@ -95,7 +95,6 @@ const stopTimeout = 20 * time.Second
 
 // Run serves until ctx ends.
 func Run(ctx context.Context, o Options) error {
-	bridgeLogs(o.Logger)
 	if o.Clock == nil {
 		o.Clock = clock.RealClock{}
 	}
@@ -279,8 +278,8 @@ func homeConfig(kubeconfig string) (*rest.Config, error) {
 	return config, nil
 }
 
-// bridgeLogs makes the libraries log where Sengu does.
-func bridgeLogs(log *slog.Logger) {
+// BridgeLogs makes the libraries log where Sengu does. It is for the whole process: call it once, before anything else.
+func BridgeLogs(log *slog.Logger) {
 	bridged := logr.FromSlogHandler(log.Handler())
 	ctrl.SetLogger(bridged)
 	klog.SetLogger(bridged)
