@@ -131,7 +131,9 @@ func TestHPANeverScalesDown(t *testing.T) {
 	t.Parallel()
 	s := newSengu(t, onlyDev)
 	at := folder("web", "dev")
-	s.synced(s.repo.commit(files{at + "/deployment.yaml": deployment("web", "  replicas: 5")}), 1)
+	// Nobody measures anything here, so that the autoscaler is never well: each change takes the place of the one before.
+	impatient := "apiVersion: sengu.dev/v1alpha1\nkind: Delivery\nfailAfter: 1s\n"
+	s.synced(s.repo.commit(files{at + "/deployment.yaml": deployment("web", "  replicas: 5"), at + "/sengu.yaml": impatient}), 1)
 	watched := s.follow(s.dev, &appsv1.DeploymentList{})
 	five := func(one sight) error {
 		if d, ok := one.object.(*appsv1.Deployment); ok && (d.Spec.Replicas == nil || *d.Spec.Replicas != 5) {
@@ -148,7 +150,7 @@ func TestHPANeverScalesDown(t *testing.T) {
 		{at + "/deployment.yaml": deployment("web", "  replicas: 2\n  revisionHistoryLimit: 5")},
 	}
 	for i, step := range steps {
-		s.synced(s.repo.commit(step), 1)
+		s.repo.commit(step)
 		want := int32(3 + i)
 		s.eventually("the watch has told", func() error {
 			for _, one := range watched.all() {
@@ -160,7 +162,10 @@ func TestHPANeverScalesDown(t *testing.T) {
 		})
 		watched.must(five)
 	}
-	if a := s.app("web", "dev"); len(a.Status.Inventory) != 2 {
-		t.Errorf("the App has %v", ids(a))
-	}
+	s.eventually("the App has both objects", func() error {
+		if a := s.app("web", "dev"); len(a.Status.Inventory) != 2 {
+			return fmt.Errorf("it has %v", ids(a))
+		}
+		return nil
+	})
 }

@@ -63,7 +63,10 @@ func TestPin(t *testing.T) {
 	})
 	s.eventually("the pinned image runs", func() error { return s.imageIs(s.dev, staging, "web", "registry.example.com/web:pr-8") })
 	s.eventually("the pin has gone away by itself", func() error { return s.imageIs(s.dev, staging, "web", "registry.example.com/web:2") })
-	if a := s.app("web", "staging"); a.Status.Pinned != "" {
-		t.Errorf("the App says that %s is pinned", a.Status.Pinned)
-	}
+	s.eventually("the App says so", func() error {
+		if a := s.app("web", "staging"); a.Status.Pinned != "" {
+			return fmt.Errorf("it says that %s is pinned", a.Status.Pinned)
+		}
+		return nil
+	})
 }

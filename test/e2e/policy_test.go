@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
@@ -95,10 +96,13 @@ func TestPolicy(t *testing.T) {
 	}
 	sre, dev := s.person("anna", "sre"), s.person("ben", "dev")
 
+	// Sengu writes to these objects too: whoever is too late reads anew, as every client does.
 	release := func(c client.Client, change func(*v1alpha1.Release)) error {
-		r := s.release("web", second)
-		change(r)
-		return c.Update(t.Context(), r)
+		return retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+			r := s.release("web", second)
+			change(r)
+			return c.Update(t.Context(), r)
+		})
 	}
 	approve := func(by, env string, groups ...string) func(*v1alpha1.Release) {
 		return func(r *v1alpha1.Release) {
@@ -106,9 +110,11 @@ func TestPolicy(t *testing.T) {
 		}
 	}
 	hold := func(c client.Client, change func(*v1alpha1.App)) error {
-		a := s.app("web", "production")
-		change(a)
-		return c.Update(t.Context(), a)
+		return retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+			a := s.app("web", "production")
+			change(a)
+			return c.Update(t.Context(), a)
+		})
 	}
 	held := func(h *v1alpha1.Hold) func(*v1alpha1.App) { return func(a *v1alpha1.App) { a.Spec.Hold = h } }
 	now := metav1.Now()

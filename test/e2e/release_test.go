@@ -15,7 +15,7 @@ import (
 	"github.com/sengu-dev/sengu/api/v1alpha1"
 )
 
-// release returns the newest Release of a service for a commit, nil if there is none.
+// release returns the newest Release of a service for a commit, or for any with "", nil if there is none.
 func (s *sengu) release(service, commit string) *v1alpha1.Release {
 	s.Helper()
 	var list v1alpha1.ReleaseList
@@ -25,7 +25,7 @@ func (s *sengu) release(service, commit string) *v1alpha1.Release {
 	var newest *v1alpha1.Release
 	for i := range list.Items {
 		r := &list.Items[i]
-		if r.Spec.Service == service && r.Spec.Revision == commit && (newest == nil || newest.Spec.Sequence < r.Spec.Sequence) {
+		if r.Spec.Service == service && (commit == "" || r.Spec.Revision == commit) && (newest == nil || newest.Spec.Sequence < r.Spec.Sequence) {
 			newest = r
 		}
 	}
