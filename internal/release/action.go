@@ -79,7 +79,7 @@ func (d *decider) abort(r *journey, action v1alpha1.ReleaseAction) {
 	switch stage := r.stage(name); {
 	case stage == v1alpha1.StageWaiting:
 	case working(stage):
-		why += d.retire(name, d.places[name])
+		why += d.retire(r, name, d.places[name])
 	default:
 		return
 	}

@@ -99,10 +99,13 @@ func (d *decider) move(r *journey, name string, p *place) {
 	d.because(r.at(name), "it is being applied")
 }
 
-// moved notes that the App was brought to what r intends.
+// moved notes that the App was brought to what r intends: its health is waited for from here.
 func (d *decider) moved(r *journey, name string) {
-	now := d.time()
-	r.at(name).Moved = &now
+	at, now := r.at(name), d.time()
+	if at.Stage != v1alpha1.StageRunning {
+		d.becomes(r, name, v1alpha1.StageRunning, "")
+	}
+	at.Moved, at.Healthy, at.Unhealthy, at.Degraded = &now, nil, nil, nil
 }
 
 // good returns what an App runs, if that is good: its Release has passed here, or it runs well without one.

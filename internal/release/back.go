@@ -28,7 +28,7 @@ func (d *decider) stop(r *journey, name string, stage v1alpha1.Stage, why string
 // and notes what has failed.
 func (d *decider) fail(r *journey, name string, p *place, why string) {
 	intent := r.intent(name)
-	told := why + d.retire(name, p)
+	told := why + d.retire(r, name, p)
 	switch {
 	case p.app == nil:
 	case !p.Hold.Active() || p.Hold.By == "":
@@ -39,11 +39,12 @@ func (d *decider) fail(r *journey, name string, p *place, why string) {
 	d.stop(r, name, v1alpha1.StageFailed, told)
 }
 
-// retire brings an environment back to what was good there if what it runs was not, and says what keeps it from that.
-func (d *decider) retire(name string, p *place) string {
+// retire brings an environment that r leaves back to what was good there if what it runs was not, and says what keeps it
+// from that.
+func (d *decider) retire(r *journey, name string, p *place) string {
 	by := d.byName[p.Release]
-	if p.app == nil || by == nil || by.stage(name) == v1alpha1.StageDone {
-		return "" // what runs has passed, or was there before any Release
+	if p.app == nil || by == nil || by.stage(name) == v1alpha1.StageDone || by != r && working(by.stage(name)) {
+		return "" // what runs has passed, or was there before any Release, or another one looks after it
 	}
 	intent := by.intent(name)
 	switch {

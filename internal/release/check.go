@@ -37,7 +37,7 @@ func (d *decider) check(r *journey, name string, p *place, checks []Check) bool 
 	return true
 }
 
-// ask takes in the last answer of a check, and asks again when that is due.
+// ask returns a check that is asked again and again as its answers so far decide it, and asks again when that is due.
 func (d *decider) ask(r *journey, name string, c Check) v1alpha1.StepStatus {
 	at := r.at(name)
 	i := slices.IndexFunc(at.Steps, func(s v1alpha1.StepStatus) bool { return s.Name == c.Name })
@@ -47,28 +47,22 @@ func (d *decider) ask(r *journey, name string, c Check) v1alpha1.StepStatus {
 		i = len(at.Steps) - 1
 	}
 	step := &at.Steps[i]
-	if step.Phase != v1alpha1.StepRunning {
-		return *step
-	}
-	key := StepKey{r.Name, name, c.Name, at.Attempt}
-	if look, answered := d.Looks[key]; answered {
-		if phase := count(step, look, c); phase != v1alpha1.StepRunning {
-			d.end(r, name, step, phase, step.Message)
-			return *step
-		}
-		next := metav1.NewTime(d.Now.Add(max(c.Interval, time.Second)).Truncate(time.Second))
-		step.Next = &next
-	}
-	if step.Next == nil || !d.Now.Before(step.Next.Time) {
-		d.checks = append(d.checks, key)
-	} else {
+	switch {
+	case step.Phase != v1alpha1.StepRunning:
+	case step.Failures > c.Failures:
+		d.end(r, name, step, v1alpha1.StepFailed, step.Message)
+	case step.Passes >= max(c.Successes, 1):
+		d.end(r, name, step, v1alpha1.StepSucceeded, step.Message)
+	case step.Next == nil || !d.Now.Before(step.Next.Time):
+		d.checks = append(d.checks, StepKey{r.Name, name, c.Name, at.Attempt})
+	default:
 		d.wakeAt(step.Next.Time)
 	}
 	return *step
 }
 
-// count adds an answer, and says what they mean together. Nothing learnt counts as a look that failed: it never passes.
-func count(step *v1alpha1.StepStatus, look Look, c Check) v1alpha1.StepPhase {
+// count adds an answer to a check. Nothing learnt counts as an answer that failed: it never passes.
+func (d *decider) count(r *journey, name string, step *v1alpha1.StepStatus, look Look) {
 	step.Message = look.Message
 	if !look.Evidence {
 		step.Message = "not enough evidence" + after(look.Message)
@@ -79,11 +73,12 @@ func count(step *v1alpha1.StepStatus, look Look, c Check) v1alpha1.StepPhase {
 		step.Passes = 0
 		step.Failures++
 	}
-	switch {
-	case step.Failures > c.Failures:
-		return v1alpha1.StepFailed
-	case step.Passes >= max(c.Successes, 1):
-		return v1alpha1.StepSucceeded
+	interval := time.Second
+	for _, c := range d.Plans[Place{r.Name, name}].Checks {
+		if c.Name == step.Name {
+			interval = max(c.Interval, interval)
+		}
 	}
-	return v1alpha1.StepRunning
+	next := metav1.NewTime(d.Now.Add(interval).Truncate(time.Second))
+	step.Next = &next
 }

@@ -176,8 +176,7 @@ func (d *decider) pass(r *journey, name string, p *place) {
 func (d *decider) enter(r *journey, name, previous string) {
 	d.becomes(r, name, v1alpha1.StageRunning, "")
 	at := r.at(name)
-	at.Previous, at.Promotion = previous, ""
-	at.Moved, at.Healthy, at.Unhealthy, at.Degraded = nil, nil, nil, nil
+	at.Previous, at.Promotion, at.Moved = previous, "", nil
 	d.note(r, history.Started, name, "", "")
 }
 

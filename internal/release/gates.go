@@ -127,30 +127,29 @@ const leastPatience = time.Minute
 // turn is closed while an older Release is at work in the environment that is not stuck, and always while a Job runs
 // there.
 func (d *decider) turn(name string, inside *journey) v1alpha1.Gate {
-	for _, r := range d.releases {
-		if at := r.at(name); at != nil && busyJob(at) != "" {
-			return closed(gateTurn, "Job %s of %s is running there, and is not interrupted", busyJob(at), r.Name)
-		}
+	if r, job := d.busy(name); job != "" {
+		return closed(gateTurn, "Job %s of %s is running there, and is not interrupted", job, r.Name)
 	}
-	if inside == nil || d.unplanned(inside, name) != "" {
+	if inside == nil {
 		return open(gateTurn)
 	}
 	at := inside.at(name)
-	switch {
+	since, patience, does := at.Moved, max(d.Plans[Place{inside.Name, name}].FailAfter, leastPatience), "is on its way there"
+	switch problem := d.unplanned(inside, name); {
+	case problem != "":
+		since, patience, does = &d.why(at, problem).Since, leastPatience, "is there, and cannot go on"
 	case at.Moved == nil:
 		return closed(gateTurn, "%s is about to go in", inside.Name)
 	case at.Healthy != nil:
 		return closed(gateTurn, "%s is being verified there", inside.Name)
 	case at.Degraded != nil:
 		return open(gateTurn)
-	}
-	since := at.Moved
-	if at.Unhealthy != nil {
+	case at.Unhealthy != nil:
 		since = at.Unhealthy
 	}
-	if stuck := since.Add(max(d.Plans[Place{inside.Name, name}].FailAfter, leastPatience)); d.Now.Before(stuck) {
+	if stuck := d.seen(since).Add(patience); d.Now.Before(stuck) {
 		d.wakeAt(stuck)
-		return closed(gateTurn, "%s is on its way there", inside.Name)
+		return closed(gateTurn, "%s %s", inside.Name, does)
 	}
 	return open(gateTurn)
 }

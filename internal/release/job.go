@@ -56,25 +56,39 @@ func (d *decider) job(r *journey, name, step string) v1alpha1.StepStatus {
 	return at.Steps[i]
 }
 
-// listen takes in how the Jobs of r are that have not ended, also where r has stopped. One that was seen and is no more
-// has failed: it is not started again.
+// listen takes in how the Jobs of r are that have not ended, also where r has stopped, and what its checks have
+// answered. A step that was noted and never begun, and cannot be now, is forgotten.
 func (d *decider) listen(r *journey) {
 	for i := range r.status.Environments {
 		at := &r.status.Environments[i]
+		at.Steps = slices.DeleteFunc(at.Steps, func(step v1alpha1.StepStatus) bool {
+			_, seen := d.Jobs[StepKey{r.Name, at.Name, step.Name, at.Attempt}]
+			return step.Job != "" && step.Phase == v1alpha1.StepRunning && step.Started == nil && !seen &&
+				(!working(at.Stage) || d.unplanned(r, at.Name) != "")
+		})
 		for j := range at.Steps {
-			step := &at.Steps[j]
-			if step.Job == "" || step.Phase != v1alpha1.StepRunning {
-				continue
-			}
-			switch state, seen := d.Jobs[StepKey{r.Name, at.Name, step.Name, at.Attempt}]; {
-			case seen:
-				d.follow(r, at.Name, step, state)
-			case step.Started != nil:
-				d.end(r, at.Name, step, v1alpha1.StepFailed, "it was deleted before anybody saw how it ended")
-			case !working(at.Stage):
-				d.end(r, at.Name, step, v1alpha1.StepFailed, "it was not started")
-			}
+			d.hear(r, at, &at.Steps[j])
 		}
+	}
+}
+
+// hear takes in what is new of a step. A Job that was seen and is no more has failed: it is not started again.
+func (d *decider) hear(r *journey, at *v1alpha1.ReleaseEnvironmentStatus, step *v1alpha1.StepStatus) {
+	if step.Phase != v1alpha1.StepRunning {
+		return
+	}
+	key := StepKey{r.Name, at.Name, step.Name, at.Attempt}
+	if step.Job == "" {
+		if look, answered := d.Looks[key]; answered {
+			d.count(r, at.Name, step, look)
+		}
+		return
+	}
+	switch state, seen := d.Jobs[key]; {
+	case seen:
+		d.follow(r, at.Name, step, state)
+	case step.Started != nil:
+		d.end(r, at.Name, step, v1alpha1.StepFailed, "it was deleted before anybody saw how it ended")
 	}
 }
 
@@ -119,4 +133,16 @@ func busyJob(at *v1alpha1.ReleaseEnvironmentStatus) string {
 		}
 	}
 	return ""
+}
+
+// busy returns the Release that has a Job running in an environment, at work there or not, and the Job's step.
+func (d *decider) busy(name string) (*journey, string) {
+	for _, r := range d.releases {
+		if at := r.at(name); at != nil {
+			if job := busyJob(at); job != "" {
+				return r, job
+			}
+		}
+	}
+	return nil, ""
 }

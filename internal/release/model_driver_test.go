@@ -27,6 +27,7 @@ func (w *world) settle(d dice, s *service, cut bool) {
 		}
 		if !w.news(s, next) {
 			s.look = next.Look
+			s.stored()
 			w.atRest(s)
 			return
 		}
@@ -43,6 +44,7 @@ func (w *world) stale(d dice, s *service) {
 		return
 	}
 	v := *s.before
+	v.Looks, v.Peers = nil, w.view(s).Peers
 	w.setTime(&v)
 	w.say("an old view is decided upon")
 	if next, ok := w.decide(d, s, v, false); ok {
@@ -113,7 +115,7 @@ func (w *world) carryOut(d dice, s *service, v Service, next Decision, cut bool)
 	for i, write := range writes {
 		if i == upTo || !write() {
 			w.say("... and stops after %d of %d writes", i, len(writes))
-			s.asked = map[StepKey]bool{}
+			s.asked, s.refused = map[StepKey]bool{}, nil
 			if cut {
 				w.up = w.now
 			}
@@ -124,6 +126,7 @@ func (w *world) carryOut(d dice, s *service, v Service, next Decision, cut bool)
 		s.asked[key] = true
 		w.happened++
 	}
+	s.stored()
 	if w.seed%4 == 0 {
 		v := w.view(s)
 		s.before = &v

@@ -266,11 +266,19 @@ func (w *world) atRest(s *service) {
 			}
 			at := statusIn(&r.Status, env)
 			givenUp := intentIn(r, env).Gone && app.Spec.Removal == ""
-			if at == nil || at.Stage == v1alpha1.StageWaiting && !app.Spec.Hold.Active() && !givenUp {
+			if at == nil || at.Stage == v1alpha1.StageWaiting && !app.Spec.Hold.Active() && !givenUp && !s.atWork(env) {
 				w.breaks("%s runs %s, and nobody looks after it", env, r.Name)
 			}
 		}
 	}
+}
+
+// atWork reports whether a Release is at work in an environment.
+func (s *service) atWork(env string) bool {
+	return slices.ContainsFunc(s.releases, func(r *v1alpha1.Release) bool {
+		at := statusIn(&r.Status, env)
+		return at != nil && inside(at.Stage)
+	})
 }
 
 // isGood says whether an App runs what its Release brought, and well.

@@ -125,8 +125,7 @@ func (t *turn) disturbs(r, other *v1alpha1.Release, env string) {
 		t.broke("%s goes into %s over %s, which is newer", r.Name, env, other.Name)
 	case newer && app != nil && app.Spec.Release == other.Name && before.Stage == v1alpha1.StageDone && after.Stage == v1alpha1.StageDone:
 		t.broke("%s goes into %s, which runs %s, which is newer", r.Name, env, other.Name)
-	case after.Stage == v1alpha1.StageSuperseded && inside(before.Stage) && isGood(app, other.Name) && t.fresh && app.Spec.Hold == nil && before.Healthy != nil &&
-		t.v.Plans[Place{other.Name, env}].Problem == "": // one whose plan cannot be read is stuck
+	case after.Stage == v1alpha1.StageSuperseded && inside(before.Stage) && isGood(app, other.Name) && t.fresh && before.Healthy != nil && t.w.plans[Place{other.Name, env}].Problem == "":
 		t.broke("%s goes into %s while %s is verified there", r.Name, env, other.Name)
 	}
 }

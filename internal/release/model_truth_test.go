@@ -19,8 +19,12 @@ type truth struct {
 	passes, failures map[StepKey]int32
 	passed           map[StepKey]bool
 	plan             func(Place) Plan
-	// good, bad and unwell are since when a decision has seen the App of a Release so.
+	// good, bad and unwell are since when a decision has seen the App of a Release so. That it is not so any more counts
+	// once the decision is stored: unstored does that.
 	good, bad, unwell map[Place]time.Time
+	unstored          []func()
+	// refused are checks that have answered with no since a decision was stored.
+	refused []StepKey
 }
 
 // ran is what an App was brought to.
@@ -54,7 +58,7 @@ func (t *truth) isProved(env, digest, rev string) bool {
 // heard notes the answer of a check.
 func (t *truth) heard(key StepKey, look Look) {
 	if !look.Passed || !look.Evidence {
-		t.passes[key] = 0
+		t.refused = append(t.refused, key)
 		t.failures[key]++
 		return
 	}
@@ -86,14 +90,15 @@ func (t *turn) observe() {
 	if !t.fresh {
 		return
 	}
+	t.s.unstored = nil
 	for _, env := range t.w.envs() {
 		app := t.v.Apps[env.Name]
 		for _, r := range t.v.Releases {
 			place := Place{r.Name, env.Name}
 			if app == nil || app.Spec.Release != r.Name {
-				delete(t.s.good, place)
-				delete(t.s.bad, place)
-				delete(t.s.unwell, place)
+				t.since(t.s.good, place, false)
+				t.since(t.s.bad, place, false)
+				t.since(t.s.unwell, place, false)
 				continue
 			}
 			good, bad, patient := isGood(app, r.Name), false, app.Status.ObservedGeneration != app.Generation
@@ -113,13 +118,24 @@ func (t *turn) observe() {
 	}
 }
 
-// since keeps the first time at which something was seen to be so.
+// since keeps the earliest time at which something was seen to be so, also if the clock was put back meanwhile.
 func (t *turn) since(m map[Place]time.Time, place Place, is bool) {
 	if !is {
-		delete(m, place)
-	} else if _, known := m[place]; !known {
+		t.s.unstored = append(t.s.unstored, func() { delete(m, place) })
+	} else if first, known := m[place]; !known || t.v.Now.Before(first) {
 		m[place] = t.v.Now
 	}
+}
+
+// stored makes what a decision saw known for good.
+func (t *truth) stored() {
+	for _, store := range t.unstored {
+		store()
+	}
+	for _, key := range t.refused {
+		t.passes[key] = 0
+	}
+	t.unstored, t.refused = nil, nil
 }
 
 // lasted reports whether something has been seen to be so for as long as d.

@@ -63,7 +63,7 @@ func newDecider(s Service) *decider {
 		Service: s, byName: map[string]*journey{}, rules: map[string]v1alpha1.Environment{}, places: map[string]*place{},
 	}
 	for _, r := range s.Releases {
-		j := &journey{Release: r, status: *r.Status.DeepCopy(), wishes: map[string]string{}}
+		j := &journey{Release: r, status: copied(r.Status), wishes: map[string]string{}}
 		d.releases = append(d.releases, j)
 		d.byName[r.Name] = j
 	}
@@ -84,6 +84,15 @@ func newDecider(s Service) *decider {
 		d.places[env.Name] = p
 	}
 	return d
+}
+
+// copied returns a status that may be changed. Of its journal, which is only added to, nothing is copied.
+func copied(st v1alpha1.ReleaseStatus) v1alpha1.ReleaseStatus {
+	journal := slices.Clip(st.Journal)
+	st.Journal = nil
+	c := *st.DeepCopy()
+	c.Journal = journal
+	return c
 }
 
 // decision gathers what has changed.
@@ -220,6 +229,11 @@ func (d *decider) because(at *v1alpha1.ReleaseEnvironmentStatus, why string) {
 		return
 	}
 	at.Why = v1alpha1.Because(at.Why, why, d.Now)
+}
+
+// why returns since when something is the reason, as it is stored.
+func (d *decider) why(at *v1alpha1.ReleaseEnvironmentStatus, message string) *v1alpha1.Why {
+	return v1alpha1.Because(at.Why, message, d.Now)
 }
 
 // passed reports whether r has passed an environment. One that the service is not in is passed when those before it are.

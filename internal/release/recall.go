@@ -11,8 +11,10 @@ import (
 // recall finds again, after a crash, what was done to the App and not written into the statuses. The App is written first.
 func (d *decider) recall(name string, p *place) {
 	if r := d.byName[p.Release]; r != nil && r.stage(name) == v1alpha1.StageWaiting && !p.Hold.Active() && r.intent(name).Gone == (p.Removal != "") {
-		d.enter(r, name, revisionOf(p.LastGood))
-		d.moved(r, name)
+		if _, job := d.busy(name); job == "" {
+			d.enter(r, name, revisionOf(p.LastGood))
+			d.moved(r, name)
+		}
 	}
 	newest := d.inside(name)
 	for _, r := range d.releases {
@@ -74,7 +76,7 @@ func (p *place) outputs(digest string) bool {
 func (d *decider) overtake(name string, p *place) {
 	for _, r := range d.releases {
 		stage := r.stage(name)
-		if stage != v1alpha1.StageWaiting && !working(stage) {
+		if stage != v1alpha1.StageWaiting && !working(stage) || r == d.inside(name) && p.Release == r.Name {
 			continue
 		}
 		newer := d.newerThan(r, name)

@@ -29,7 +29,8 @@ type Service struct {
 	Jobs map[StepKey]JobState
 	// Looks are the answers of the checks that were asked since the last decision. One may be lost, but is not given twice.
 	Looks map[StepKey]Look
-	// Peers are how the other Releases of a group fare, by group and environment.
+	// Peers are how the other Releases of a group fare, by group and environment. They have to be of now: a limit is kept
+	// as far as they are.
 	Peers map[Peer]Peers
 	// Approvals are what people approved for a whole group, by group.
 	Approvals map[string][]v1alpha1.ReleaseAction
