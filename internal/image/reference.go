@@ -3,6 +3,7 @@ package image
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"regexp"
 	"strings"
 )
@@ -93,7 +94,7 @@ func ParseRepository(s string) (string, error) {
 		return refuse("it is empty")
 	case strings.Contains(s, "://"):
 		return refuse("leave out the scheme: a registry is named by its host alone")
-	case !hostPattern.MatchString(host):
+	case !validHost(host):
 		return refuse("the part before the first / must be the host of a registry")
 	case len(path) > maxRepository:
 		return refuse("the name is longer than 255 bytes")
@@ -101,6 +102,20 @@ func ParseRepository(s string) (string, error) {
 		return refuse("the name must be lower-case letters and digits, with single dots, dashes and underscores between them, in parts divided by /")
 	}
 	return host + "/" + path, nil
+}
+
+// validHost says whether s is a name or an address, with or without a port.
+func validHost(s string) bool {
+	if !hostPattern.MatchString(s) {
+		return false
+	}
+	inner, bracketed := strings.CutPrefix(s, "[")
+	if !bracketed {
+		return true
+	}
+	address, _, _ := strings.Cut(inner, "]")
+	a, err := netip.ParseAddr(address)
+	return err == nil && a.Is6()
 }
 
 // Host returns the registry of a repository that is written out, with its port.

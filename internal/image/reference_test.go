@@ -45,6 +45,7 @@ func TestParse(t *testing.T) {
 		"TrailingDot":      {in: "r.example.com/a./b", error: "lower-case"},
 		"UserInHost":       {in: "user:secret@r.example.com/a", error: "the digest must be"},
 		"BadHost":          {in: "-a.example.com/a", error: "the host of a registry"},
+		"BadAddress":       {in: "[0]:0/a", error: "the host of a registry"},
 		"LongName":         {in: strings.Repeat("a", 300), error: "longer than 255 bytes"},
 		"Newline":          {in: "a\n", error: "lower-case"},
 		"TagWithNewline":   {in: "a:b\n", error: "the tag must be"},
