@@ -181,6 +181,9 @@ func TestHostileTags(t *testing.T) {
 				t.Errorf("%d tags are believed", len(tags))
 			}
 			wantError(t, err, tc.reason, tc.says)
+			if n := strings.Count(strings.Join(s.seen(), "\n"), "/tags/list"); n != 1 && name != "EndlessPages" {
+				t.Errorf("it was asked %d times: whoever calls tries again, and nobody else", n)
+			}
 			if strings.Contains(err.Error(), "<") || len(err.Error()) > 500 {
 				t.Errorf("the error quotes the registry: %.600s", err)
 			}
