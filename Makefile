@@ -29,8 +29,13 @@ localplane: need-go ## Build bin/localplane: a real Kubernetes control plane in 
 	@[ -x bin/localplane ] || echo "building a Kubernetes control plane from source: this takes minutes the first time"
 	@$(MAKE) --no-print-directory -C localplane build
 
+.PHONY: gitea
+gitea: need-go need-gcc ## Build bin/gitea: a real Gitea for the tests of forges (minutes the first time).
+	@[ -x bin/gitea ] || echo "building Gitea from source: this takes minutes the first time"
+	@$(MAKE) --no-print-directory -C test/gitea build
+
 .PHONY: test
-test: need-go need-git need-gcc build ## Run every test, with the race detector, against a real control plane.
+test: need-go need-git need-gcc build gitea ## Run every test, with the race detector, against a real control plane.
 	$(GO) test -race -timeout 40m ./...
 	$(MAKE) --no-print-directory -C localplane test
 
