@@ -1,0 +1,2 @@
+// Package forge talks to GitHub, GitLab and Gitea.
+package forge
