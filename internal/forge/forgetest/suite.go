@@ -51,6 +51,7 @@ func Run(t *testing.T, open func(t *testing.T, scenario string) World) {
 		{"comment", comment},
 		{"status", status},
 		{"deployment", deployment},
+		{"again", again},
 		{"approvals", approvals},
 		{"refusals", refusals},
 	} {

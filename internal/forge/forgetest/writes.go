@@ -117,3 +117,30 @@ func deployment(t *testing.T, c *client) {
 		}
 	}
 }
+
+// again begins a deployment once more: after another overtook it before it was over, and after it failed.
+func again(t *testing.T, c *client) {
+	ctx := t.Context()
+	first, second := c.w.Branch(t, head), c.w.Branch(t, "sengu/search")
+	for i, step := range []struct {
+		sha   string
+		state forge.DeploymentState
+	}{
+		{first, forge.DeploymentInProgress},
+		{second, forge.DeploymentInProgress},
+		{first, forge.DeploymentInProgress},
+		{first, forge.DeploymentFailure},
+		{first, forge.DeploymentInProgress},
+	} {
+		err := c.SetDeployment(ctx, forge.Deployment{
+			SHA: step.sha, Environment: "staging/checkout", Ref: "main", State: step.state, Description: "canary",
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Where a commit has a status and no deployments, it is under way already.
+		if wrote := c.writes.Swap(0) > 0; !wrote && c.Capabilities().Deployments {
+			t.Errorf("step %d wrote nothing", i)
+		}
+	}
+}
