@@ -1,0 +1,275 @@
+package notify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"time"
+)
+
+const (
+	// batch is how many events are read, and may be told, at once.
+	batch = 64
+	// lastWord is how long a worker that is stopped may take to acknowledge what it has just told.
+	lastWord = 5 * time.Second
+)
+
+// worker tells one sink its events, one after the other.
+type worker struct {
+	sub    Subscription
+	opts   Options
+	log    *slog.Logger
+	memory Memory
+	wake   chan struct{}
+	done   chan struct{}
+	cancel context.CancelFunc
+
+	registered bool
+	troubles   int // how often in a row the store has failed
+	// suspect is an event that has failed too often. Whether the event is to blame or the sink is known when the sink has
+	// been given another one.
+	suspect *suspect
+}
+
+type suspect struct {
+	key    string
+	item   item
+	reason string
+}
+
+// item is a pending event and what the route says of it.
+type item struct {
+	Delivery
+	verdict Verdict
+}
+
+// rest says how long a worker waits, and whether a wake-up ends it.
+type rest struct {
+	span     time.Duration
+	wakeable bool
+}
+
+func (w *worker) run(ctx context.Context) {
+	defer close(w.done)
+	defer w.cancel()
+	if c, ok := w.sub.Sink.(interface{ CloseIdleConnections() }); ok {
+		defer c.CloseIdleConnections()
+	}
+	for ctx.Err() == nil {
+		w.wait(ctx, w.round(ctx))
+	}
+}
+
+func (w *worker) wait(ctx context.Context, r rest) {
+	if r.span <= 0 {
+		return
+	}
+	timer := w.opts.Clock.NewTimer(r.span)
+	defer timer.Stop()
+	wake := w.wake
+	if !r.wakeable {
+		wake = nil
+	}
+	select {
+	case <-ctx.Done():
+	case <-timer.C():
+	case <-wake:
+	}
+}
+
+// round tells what is pending now, as far as one batch goes.
+func (w *worker) round(ctx context.Context) rest {
+	if !w.registered {
+		if err := w.opts.Store.Register(ctx, w.sub.Name); err != nil {
+			return w.trouble(ctx, "register the sink", err)
+		}
+		w.registered = true
+	}
+	pending, err := w.opts.Store.Pending(ctx, w.sub.Name, batch)
+	if err != nil {
+		return w.trouble(ctx, "read the pending events", err)
+	}
+	if len(pending) == 0 {
+		w.troubles = 0
+		return rest{w.opts.Idle, true}
+	}
+	for items := w.judge(pending); len(items) > 0; {
+		left, r := w.tell(ctx, items)
+		if r.span > 0 || ctx.Err() != nil {
+			return r
+		}
+		items = left
+	}
+	return rest{}
+}
+
+// judge asks the filter once about each event.
+func (w *worker) judge(pending []Delivery) []item {
+	_, follows := w.sub.Sink.(Follower)
+	items := make([]item, 0, len(pending))
+	for _, d := range pending {
+		verdict := Tell
+		if w.sub.Filter != nil {
+			var err error
+			if verdict, err = w.sub.Filter.Of(d.Event); err != nil {
+				w.log.Warn("event told although its filter failed", "event", d.Event.Key, "error", err)
+			}
+		}
+		if verdict == Quiet && !follows {
+			verdict = Drop
+		}
+		items = append(items, item{d, verdict})
+	}
+	return items
+}
+
+// tell brings the first items to an end, as many as go together, and returns the others.
+func (w *worker) tell(ctx context.Context, items []item) ([]item, rest) {
+	n := 1
+	for n < len(items) && (items[n].verdict == Drop) == (items[0].verdict == Drop) {
+		n++
+	}
+	if items[0].verdict == Drop {
+		return w.acknowledge(ctx, items, n)
+	}
+	notices := make([]Notice, 0, n)
+	for _, i := range items[:n] {
+		notices = append(notices, Notice{Event: bounded(i.Event), Quiet: i.verdict == Quiet})
+	}
+	told, err := w.call(ctx, notices)
+	if told = min(max(told, 0), n); told > 0 {
+		left, r := w.acknowledge(ctx, items, told)
+		if r.span > 0 {
+			return nil, r
+		}
+		if r = w.convict(ctx); r.span > 0 {
+			return nil, r
+		}
+		items = left
+	}
+	if err == nil && told == 0 {
+		err = Refused("the sink told nothing and did not say why")
+	}
+	if err == nil || told == n || ctx.Err() != nil {
+		return items, rest{}
+	}
+	return w.fail(ctx, items, err)
+}
+
+// call gives notices to the sink. A sink that panics on an event must not end what delivers.
+func (w *worker) call(ctx context.Context, notices []Notice) (told int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, w.opts.Timeout)
+	defer cancel()
+	defer func() {
+		if p := recover(); p != nil {
+			// What was panicked with is left out, since it may hold anything.
+			w.log.Error("sink panicked", "event", notices[0].Key, "stack", string(debug.Stack()))
+			told, err = 0, Refused("the sink broke down on this event, which is a mistake in Sengu: report it with the log")
+		}
+	}()
+	return w.sub.Sink.Tell(ctx, w.memory, notices)
+}
+
+// acknowledge also ends what was told while the worker was being stopped, so that an ordinary restart tells nothing
+// twice.
+func (w *worker) acknowledge(ctx context.Context, items []item, n int) ([]item, rest) {
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWord)
+	defer cancel()
+	for _, i := range items[:n] {
+		if err := w.opts.Store.Acknowledge(last, w.sub.Name, i.Event.Key); err != nil {
+			return nil, w.trouble(ctx, "acknowledge an event", err)
+		}
+		if w.suspect != nil && w.suspect.key == i.Event.Key {
+			w.suspect = nil
+		}
+	}
+	w.troubles = 0
+	return items[n:], rest{}
+}
+
+// fail decides what a failure means for the first item and for those behind it.
+func (w *worker) fail(ctx context.Context, items []item, err error) ([]item, rest) {
+	i := items[0]
+	i.Attempt++
+	var refused *RefusedError
+	if errors.As(err, &refused) {
+		return items[1:], w.setAside(ctx, i, refused.Reason)
+	}
+	other := w.suspect != nil && w.suspect.key != i.Event.Key // the second event that fails
+	tooOften := i.Attempt >= w.opts.Attempts
+	wait := pause(i.Attempt)
+	if other || tooOften {
+		wait = longestPause
+	}
+	var busy *BusyError
+	if errors.As(err, &busy) {
+		wait = max(wait, min(busy.After, longestBusy))
+	}
+	until := wait
+	if busy != nil && tooOften {
+		until += longestPause // a busy sink blames no event, but others may go first
+	}
+	if r := w.postpone(ctx, i, until, err.Error()); r.span > 0 {
+		return nil, r
+	}
+	log := w.log.Warn
+	if tooOften {
+		log = w.log.Error
+	}
+	log("notification failed and is tried again", about(i, "wait", wait.String(), "reason", err.Error())...)
+	if !tooOften || busy != nil || other {
+		// The others wait as well: the order is kept, and two events that fail are the fault of the sink.
+		w.suspect = nil
+		return nil, rest{wait, false}
+	}
+	w.suspect = &suspect{i.Event.Key, i, err.Error()}
+	if len(items) > 1 {
+		return items[1:], rest{}
+	}
+	return nil, rest{wait, true}
+}
+
+// convict sets the suspect aside, because the sink has taken another event.
+func (w *worker) convict(ctx context.Context) rest {
+	s := w.suspect
+	if s == nil {
+		return rest{}
+	}
+	w.suspect = nil
+	return w.setAside(ctx, s.item, s.reason)
+}
+
+// setAside puts an event off until a person takes it up.
+func (w *worker) setAside(ctx context.Context, i item, reason string) rest {
+	w.log.Error("notification set aside: the sink does not take this event, and nobody is told of it", about(i, "reason", reason)...)
+	return w.postpone(ctx, i, forever, "set aside: "+reason)
+}
+
+func (w *worker) postpone(ctx context.Context, i item, wait time.Duration, reason string) rest {
+	until := w.opts.Clock.Now().Add(wait)
+	if err := w.opts.Store.Postpone(ctx, w.sub.Name, i.Event.Key, until, Text(reason, maxSentence)); err != nil {
+		return w.trouble(ctx, "postpone an event", err)
+	}
+	return rest{}
+}
+
+// trouble says how long to leave the store alone.
+func (w *worker) trouble(ctx context.Context, what string, err error) rest {
+	if ctx.Err() != nil {
+		return rest{}
+	}
+	w.troubles++
+	wait := pause(w.troubles)
+	w.log.Error("notifications wait for the store", "error", fmt.Errorf("%s: %w", what, err), "wait", wait.String())
+	return rest{wait, false}
+}
+
+func about(i item, more ...any) []any {
+	e := i.Event
+	return append([]any{
+		"event", e.Key, "kind", e.Kind, "fleet", e.Fleet, "service", e.Service, "environment", e.Environment,
+		"release", e.Release, "attempt", i.Attempt,
+	}, more...)
+}
