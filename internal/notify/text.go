@@ -12,8 +12,8 @@ const (
 	maxTitle    = 500
 	maxSentence = 1000
 	maxPerson   = 200
-	maxName     = 512
-	maxImages   = 50
+	maxName     = 253
+	maxImages   = 32
 )
 
 // Text makes one line of what strangers wrote: at most so many characters, of which the last is … if there were more.

@@ -1,0 +1,225 @@
+package notify_test
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sengu-dev/sengu/internal/notify"
+)
+
+func TestAFailureKeepsTheOrder(t *testing.T) {
+	w := newWorld(t)
+	list := events(4)
+	r := newReceiver(w, func(key string, n int) (int, string) {
+		if key == list[1].Key && n <= 4 {
+			return http.StatusInternalServerError, ""
+		}
+		return http.StatusOK, ""
+	})
+	p := w.start(notify.Options{Sinks: r.subscription()})
+	w.store.record(list...)
+	p.dispatcher.Wake()
+	w.drive(w.finished("shop/hook"))
+	if err := same(r.got(false), keys(list)); err != nil {
+		t.Error(err)
+	}
+	// 1, 2, 4 and 8 seconds, each a fifth more or less, seen by a clock that moves by whole seconds.
+	times := r.times(list[1].Key)
+	for i, want := range []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second} {
+		if got := times[i+1].Sub(times[i]); got < want-want/5 || got > want+want/5+time.Second {
+			t.Errorf("pause %d is %s, want about %s", i+1, got, want)
+		}
+	}
+}
+
+func TestRetryAfterIsHonoured(t *testing.T) {
+	w := newWorld(t)
+	list := events(2)
+	r := newReceiver(w, func(key string, n int) (int, string) {
+		switch {
+		case key == list[0].Key && n == 1:
+			return http.StatusTooManyRequests, "90"
+		case key == list[0].Key && n == 2:
+			return http.StatusTooManyRequests, "999999"
+		}
+		return http.StatusOK, ""
+	})
+	p := w.start(notify.Options{Sinks: r.subscription()})
+	w.store.record(list...)
+	p.dispatcher.Wake()
+	w.drive(func() error {
+		if len(r.times(list[0].Key)) < 2 {
+			return errors.New("not tried again")
+		}
+		return nil
+	})
+	w.eventually(func() error {
+		if !w.clock.HasWaiters() {
+			return errors.New("it does not wait")
+		}
+		return nil
+	})
+	w.clock.Step(time.Hour)
+	w.drive(w.finished("shop/hook"))
+	times := r.times(list[0].Key)
+	if first, second := times[1].Sub(times[0]), times[2].Sub(times[1]); first < 90*time.Second || second < time.Hour || second > time.Hour+time.Minute {
+		t.Errorf("it waited %s and %s, want 90s and no more than an hour", first, second)
+	}
+	if err := same(r.got(false), keys(list)); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestARefusedEventIsSetAsideAtOnce(t *testing.T) {
+	w := newWorld(t)
+	list := events(3)
+	r := newReceiver(w, func(key string, _ int) (int, string) {
+		if key == list[1].Key {
+			return http.StatusUnprocessableEntity, ""
+		}
+		return http.StatusOK, ""
+	})
+	p := w.start(notify.Options{Sinks: r.subscription()})
+	w.store.record(list...)
+	p.dispatcher.Wake()
+	w.drive(func() error { return same(w.store.unfinished("shop/hook"), []string{list[1].Key}) })
+	if err := same(r.got(true), keys(list)); err != nil {
+		t.Error(err)
+	}
+	if aside := w.store.aside("shop/hook"); aside[list[1].Key] != "set aside: the receiver answered 422: it does not take this event" {
+		t.Errorf("got %v", aside)
+	}
+	if log := w.journal.String(); !strings.Contains(log, "level=ERROR") || !strings.Contains(log, "set aside") || !strings.Contains(log, list[1].Key) {
+		t.Errorf("nothing loud in the log:\n%s", log)
+	}
+}
+
+func TestAPoisonedEventIsSetAsideWhenOthersAreTaken(t *testing.T) {
+	w := newWorld(t)
+	list := events(4)
+	r := newReceiver(w, func(key string, _ int) (int, string) {
+		if key == list[1].Key {
+			return http.StatusInternalServerError, ""
+		}
+		return http.StatusOK, ""
+	})
+	p := w.start(notify.Options{Sinks: r.subscription(), Attempts: 5})
+	w.store.record(list...)
+	p.dispatcher.Wake()
+	w.drive(func() error { return same(w.store.unfinished("shop/hook"), []string{list[1].Key}) })
+	w.eventually(func() error {
+		if len(w.store.aside("shop/hook")) != 1 {
+			return errors.New("the event is not set aside")
+		}
+		return nil
+	})
+	if n := len(r.times(list[1].Key)); n != 5 {
+		t.Errorf("it was tried %d times, want 5", n)
+	}
+	if err := same(r.got(false), []string{list[0].Key, list[2].Key, list[3].Key}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestALoneEventThatFailsIsTriedOn(t *testing.T) {
+	w := newWorld(t)
+	list := events(2)
+	r := newReceiver(w, func(key string, _ int) (int, string) {
+		if key == list[0].Key {
+			return http.StatusInternalServerError, ""
+		}
+		return http.StatusOK, ""
+	})
+	p := w.start(notify.Options{Sinks: r.subscription(), Attempts: 3})
+	w.store.record(list[0])
+	p.dispatcher.Wake()
+	w.driveBy(30*time.Second, func() error {
+		if len(r.times(list[0].Key)) < 6 {
+			return errors.New("not tried on")
+		}
+		return nil
+	})
+	if aside := w.store.aside("shop/hook"); len(aside) > 0 {
+		t.Errorf("set aside although no other event shows that it is to blame: %v", aside)
+	}
+	// Another one shows it, and does not wait for five minutes.
+	w.eventually(func() error {
+		if !w.clock.HasWaiters() {
+			return errors.New("it does not wait")
+		}
+		return nil
+	})
+	w.store.record(list[1])
+	p.dispatcher.Wake()
+	w.eventually(func() error {
+		if len(w.store.aside("shop/hook")) != 1 || !slices.Contains(r.got(false), list[1].Key) {
+			return errors.New("the other event is not told, or the first not set aside")
+		}
+		return nil
+	})
+}
+
+func TestNothingIsSetAsideWhenTheSinkIsDown(t *testing.T) {
+	w := newWorld(t)
+	list := events(5)
+	var mu sync.Mutex
+	down := true
+	r := newReceiver(w, func(string, int) (int, string) {
+		mu.Lock()
+		defer mu.Unlock()
+		if down {
+			return http.StatusBadGateway, ""
+		}
+		return http.StatusOK, ""
+	})
+	p := w.start(notify.Options{Sinks: r.subscription(), Attempts: 3})
+	w.store.record(list...)
+	p.dispatcher.Wake()
+	end := w.clock.Now().Add(4 * time.Hour)
+	w.driveBy(time.Minute, func() error {
+		if w.clock.Now().Before(end) {
+			return errors.New("the outage is not over")
+		}
+		return nil
+	})
+	if n := len(r.got(true)); n > 200 {
+		t.Errorf("%d calls in an outage of four hours", n)
+	}
+	mu.Lock()
+	down = false
+	mu.Unlock()
+	w.driveBy(time.Minute, w.finished("shop/hook"))
+	if aside := w.store.aside("shop/hook"); len(aside) > 0 {
+		t.Errorf("set aside: %v", aside)
+	}
+	got := r.got(false)
+	slices.Sort(got)
+	if err := same(got, keys(list)); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestABusySinkBlamesNoEvent(t *testing.T) {
+	w := newWorld(t)
+	list := events(3)
+	r := newReceiver(w, func(key string, n int) (int, string) {
+		if key == list[0].Key && n <= 10 {
+			return http.StatusTooManyRequests, "1"
+		}
+		return http.StatusOK, ""
+	})
+	p := w.start(notify.Options{Sinks: r.subscription(), Attempts: 3})
+	w.store.record(list...)
+	p.dispatcher.Wake()
+	w.driveBy(30*time.Second, w.finished("shop/hook"))
+	got := r.got(false)
+	slices.Sort(got)
+	if err := same(got, keys(list)); err != nil || len(w.store.aside("shop/hook")) > 0 {
+		t.Errorf("%v, aside %v", err, w.store.aside("shop/hook"))
+	}
+}
