@@ -11,8 +11,6 @@ const (
 	longestPause = 5 * time.Minute
 	// longestBusy bounds what a place may ask for by Retry-After.
 	longestBusy = time.Hour
-	// forever is how far an event is put off that is set aside: until a person takes it up again.
-	forever = 100 * 365 * 24 * time.Hour
 )
 
 // pause is how long to wait after an attempt, the first of which is 1: a fifth more or less, so that sinks that failed

@@ -191,7 +191,10 @@ func TestASinkThatBreaksDown(t *testing.T) {
 	p := w.start(notify.Options{Sinks: []notify.Subscription{{Name: "odd", Sink: sink}}})
 	w.store.record(list...)
 	p.dispatcher.Wake()
-	w.drive(func() error { return same(w.store.unfinished("odd"), keys(list[:2])) })
+	w.drive(w.finished("odd"))
+	if err := same(w.journal.setAside(), keys(list[:2])); err != nil {
+		t.Error(err)
+	}
 	mu.Lock()
 	defer mu.Unlock()
 	if err := same(got, []string{list[2].Key}); err != nil {

@@ -39,6 +39,7 @@ type Event struct {
 	By          string    `cel:"by"`
 	Why         string    `cel:"why"`
 	Loud        bool      `cel:"loud"`
+	Untouched   bool      `cel:"untouched"`
 }
 
 // Image is an image of an Event.
@@ -52,7 +53,7 @@ func newEvent(e history.Event) Event {
 	out := Event{
 		Key: e.Key, Time: e.Time, Kind: string(e.Kind), Fleet: e.Fleet, Service: e.Service, Environment: e.Environment,
 		Release: e.Release, Group: e.Group, Revision: e.Revision, Previous: e.Previous, Title: e.Title, Author: e.Author,
-		Committed: e.Committed, By: e.By, Why: e.Why, Loud: e.Loud, Images: []Image{},
+		Committed: e.Committed, By: e.By, Why: e.Why, Loud: e.Loud, Untouched: e.Untouched, Images: []Image{},
 	}
 	for _, i := range e.Images {
 		out.Images = append(out.Images, Image(i))

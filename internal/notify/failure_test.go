@@ -87,15 +87,12 @@ func TestARefusedEventIsSetAsideAtOnce(t *testing.T) {
 	p := w.start(notify.Options{Sinks: r.subscription()})
 	w.store.record(list...)
 	p.dispatcher.Wake()
-	w.drive(func() error { return same(w.store.unfinished("shop/hook"), []string{list[1].Key}) })
-	if err := same(r.got(true), keys(list)); err != nil {
+	w.drive(w.finished("shop/hook"))
+	if err := errors.Join(same(r.got(true), keys(list)), same(w.journal.setAside(), []string{list[1].Key})); err != nil {
 		t.Error(err)
 	}
-	if aside := w.store.aside("shop/hook"); aside[list[1].Key] != "set aside: the receiver answered 422: it does not take this event" {
-		t.Errorf("got %v", aside)
-	}
-	if log := w.journal.String(); !strings.Contains(log, "level=ERROR") || !strings.Contains(log, "set aside") || !strings.Contains(log, list[1].Key) {
-		t.Errorf("nothing loud in the log:\n%s", log)
+	if log := w.journal.String(); !strings.Contains(log, "the receiver answered 422: it does not take this event") {
+		t.Errorf("the log does not say why:\n%s", log)
 	}
 }
 
@@ -111,13 +108,10 @@ func TestAPoisonedEventIsSetAsideWhenOthersAreTaken(t *testing.T) {
 	p := w.start(notify.Options{Sinks: r.subscription(), Attempts: 5})
 	w.store.record(list...)
 	p.dispatcher.Wake()
-	w.drive(func() error { return same(w.store.unfinished("shop/hook"), []string{list[1].Key}) })
-	w.eventually(func() error {
-		if len(w.store.aside("shop/hook")) != 1 {
-			return errors.New("the event is not set aside")
-		}
-		return nil
-	})
+	w.drive(w.finished("shop/hook"))
+	if err := same(w.journal.setAside(), []string{list[1].Key}); err != nil {
+		t.Error(err)
+	}
 	if n := len(r.times(list[1].Key)); n != 5 {
 		t.Errorf("it was tried %d times, want 5", n)
 	}
@@ -129,6 +123,7 @@ func TestAPoisonedEventIsSetAsideWhenOthersAreTaken(t *testing.T) {
 func TestALoneEventThatFailsIsTriedOn(t *testing.T) {
 	w := newWorld(t)
 	list := events(2)
+	list[1].Release = "cart-1"
 	r := newReceiver(w, func(key string, _ int) (int, string) {
 		if key == list[0].Key {
 			return http.StatusInternalServerError, ""
@@ -144,10 +139,10 @@ func TestALoneEventThatFailsIsTriedOn(t *testing.T) {
 		}
 		return nil
 	})
-	if aside := w.store.aside("shop/hook"); len(aside) > 0 {
+	if aside := w.journal.setAside(); len(aside) > 0 {
 		t.Errorf("set aside although no other event shows that it is to blame: %v", aside)
 	}
-	// Another one shows it, and does not wait for five minutes.
+	// One of another Release shows it, and does not wait for five minutes.
 	w.eventually(func() error {
 		if !w.clock.HasWaiters() {
 			return errors.New("it does not wait")
@@ -157,11 +152,35 @@ func TestALoneEventThatFailsIsTriedOn(t *testing.T) {
 	w.store.record(list[1])
 	p.dispatcher.Wake()
 	w.eventually(func() error {
-		if len(w.store.aside("shop/hook")) != 1 || !slices.Contains(r.got(false), list[1].Key) {
-			return errors.New("the other event is not told, or the first not set aside")
+		return errors.Join(same(r.got(false), []string{list[1].Key}), same(w.journal.setAside(), []string{list[0].Key}))
+	})
+}
+
+// TestAPoisonedEventIsNotTheEndOfItsRelease: what follows it in its Release waits behind it, and not forever.
+func TestAPoisonedEventIsNotTheEndOfItsRelease(t *testing.T) {
+	w := newWorld(t)
+	list := events(3)
+	r := newReceiver(w, func(key string, _ int) (int, string) {
+		if key == list[0].Key {
+			return http.StatusInternalServerError, ""
+		}
+		return http.StatusOK, ""
+	})
+	p := w.start(notify.Options{Sinks: r.subscription(), Attempts: 3})
+	w.store.record(list[0])
+	p.dispatcher.Wake()
+	w.driveBy(30*time.Second, func() error {
+		if len(r.times(list[0].Key)) < 4 {
+			return errors.New("not tried on")
 		}
 		return nil
 	})
+	w.store.record(list...)
+	p.dispatcher.Wake()
+	w.driveBy(30*time.Second, w.finished("shop/hook"))
+	if err := errors.Join(same(r.got(false), keys(list[1:])), same(w.journal.setAside(), keys(list[:1]))); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestNothingIsSetAsideWhenTheSinkIsDown(t *testing.T) {
@@ -194,7 +213,7 @@ func TestNothingIsSetAsideWhenTheSinkIsDown(t *testing.T) {
 	down = false
 	mu.Unlock()
 	w.driveBy(time.Minute, w.finished("shop/hook"))
-	if aside := w.store.aside("shop/hook"); len(aside) > 0 {
+	if aside := w.journal.setAside(); len(aside) > 0 {
 		t.Errorf("set aside: %v", aside)
 	}
 	got := r.got(false)
@@ -219,7 +238,7 @@ func TestABusySinkBlamesNoEvent(t *testing.T) {
 	w.driveBy(30*time.Second, w.finished("shop/hook"))
 	got := r.got(false)
 	slices.Sort(got)
-	if err := same(got, keys(list)); err != nil || len(w.store.aside("shop/hook")) > 0 {
-		t.Errorf("%v, aside %v", err, w.store.aside("shop/hook"))
+	if err := same(got, keys(list)); err != nil || len(w.journal.setAside()) > 0 {
+		t.Errorf("%v, aside %v", err, w.journal.setAside())
 	}
 }

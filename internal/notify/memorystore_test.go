@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/sengu-dev/sengu/internal/history"
-	"github.com/sengu-dev/sengu/internal/notify"
 )
 
 var errCrashed = errors.New("the process is dead")
@@ -108,17 +107,23 @@ func (s *memoryStore) Register(ctx context.Context, sink string) error {
 	return nil
 }
 
-func (s *memoryStore) Pending(ctx context.Context, sink string, limit int) ([]notify.Delivery, error) {
+// Pending leaves out what follows a postponed event in the same Release.
+func (s *memoryStore) Pending(ctx context.Context, sink string, limit int) ([]history.Delivery, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.enter(ctx, "pending"); err != nil {
 		return nil, err
 	}
 	state, now := s.sinks[sink], s.now()
-	var out []notify.Delivery
+	var out []history.Delivery
+	behind := map[string]bool{}
 	for _, e := range s.events[state.from:] {
-		if len(out) < limit && !state.done[e.Key] && !state.until[e.Key].After(now) {
-			out = append(out, notify.Delivery{Event: e, Attempt: state.attempts[e.Key]})
+		switch {
+		case state.done[e.Key]:
+		case state.until[e.Key].After(now):
+			behind[e.Release] = e.Release != ""
+		case len(out) < limit && !behind[e.Release]:
+			out = append(out, history.Delivery{Event: e, Attempt: state.attempts[e.Key], Reason: state.reasons[e.Key]})
 		}
 	}
 	return out, nil
@@ -152,20 +157,24 @@ func (s *memoryStore) Remember(ctx context.Context, sink, key string, value []by
 	if err := s.enter(ctx, "remember"); err != nil {
 		return err
 	}
+	if len(key) > 512 || len(value) > 64<<10 {
+		return errors.New("the key or the value is too large")
+	}
 	s.sinks[sink].values[key] = slices.Clone(value)
 	return nil
 }
 
-func (s *memoryStore) Recall(ctx context.Context, sink, key string) ([]byte, error) {
+func (s *memoryStore) Recall(ctx context.Context, sink, key string) ([]byte, bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.enter(ctx, "recall"); err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	return slices.Clone(s.sinks[sink].values[key]), nil
+	value, found := s.sinks[sink].values[key]
+	return slices.Clone(value), found, nil
 }
 
-// unfinished are the events that a sink has still to be told, those set aside among them.
+// unfinished are the events that a sink has still to be told.
 func (s *memoryStore) unfinished(sink string) []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -177,19 +186,6 @@ func (s *memoryStore) unfinished(sink string) []string {
 	for _, e := range s.events[state.from:] {
 		if !state.done[e.Key] {
 			out = append(out, e.Key)
-		}
-	}
-	return out
-}
-
-// aside are the events that are put off for more than a year, with the reasons.
-func (s *memoryStore) aside(sink string) map[string]string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	out := map[string]string{}
-	for key, until := range s.sinks[sink].until {
-		if until.After(s.now().AddDate(1, 0, 0)) {
-			out[key] = s.sinks[sink].reasons[key]
 		}
 	}
 	return out

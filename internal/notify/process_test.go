@@ -42,6 +42,19 @@ func (j *journal) logger() *slog.Logger {
 	return slog.New(slog.NewTextHandler(j, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
+// setAside are the keys of the events that were given up, by the log.
+func (j *journal) setAside() []string {
+	var keys []string
+	for line := range strings.Lines(j.String()) {
+		if strings.Contains(line, "level=ERROR") && strings.Contains(line, "notification set aside") {
+			_, rest, _ := strings.Cut(line, " event=")
+			key, _, _ := strings.Cut(rest, " ")
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
 // world is what outlives a process: the clock, the store and the log.
 type world struct {
 	t       *testing.T

@@ -35,19 +35,13 @@ type Follower interface {
 	Follows()
 }
 
-// Memory keeps what a sink has to know after a restart, such as where its message about a Release is.
+// Memory keeps what a sink has to know after a restart, such as where its message about a Release is: values of at most
+// MaxMemory bytes under keys of any length.
 type Memory interface {
 	// Remember keeps a value under a key of the sink, in the place of an earlier one.
 	Remember(ctx context.Context, key string, value []byte) error
 	// Recall returns what was remembered under a key, or nil.
 	Recall(ctx context.Context, key string) ([]byte, error)
-}
-
-// Delivery is an event that a sink has not been told yet.
-type Delivery struct {
-	Event history.Event
-	// Attempt is how often it has been postponed.
-	Attempt int
 }
 
 // Store keeps, for each sink by its name, which events it has still to be told. Each method is done or not done when
@@ -56,15 +50,15 @@ type Store interface {
 	// Register makes a sink known: events recorded from then on are pending for it. Registering it again does nothing.
 	Register(ctx context.Context, sink string) error
 	// Pending returns up to limit events that are neither acknowledged nor postponed to a time to come, in the order in
-	// which they were recorded.
-	Pending(ctx context.Context, sink string, limit int) ([]Delivery, error)
+	// which they were recorded. It may leave out what follows a postponed event in the same Release.
+	Pending(ctx context.Context, sink string, limit int) ([]history.Delivery, error)
 	// Acknowledge marks an event as told.
 	Acknowledge(ctx context.Context, sink, key string) error
 	// Postpone keeps an event from being pending until a time, counts an attempt, and keeps the reason, a sentence.
 	Postpone(ctx context.Context, sink, key string, until time.Time, reason string) error
-	// Remember and Recall are as in Memory, for each sink apart.
+	// Remember and Recall are as in Memory, for each sink apart. Found is false if there is nothing under the key.
 	Remember(ctx context.Context, sink, key string, value []byte) error
-	Recall(ctx context.Context, sink, key string) ([]byte, error)
+	Recall(ctx context.Context, sink, key string) (value []byte, found bool, err error)
 }
 
 // RefusedError says that a place will never take an event, however often it is tried.
@@ -92,6 +86,9 @@ type BusyError struct {
 // Error is the reason.
 func (e *BusyError) Error() string { return e.Reason }
 
+// MaxMemory is the largest value that a Memory keeps, in bytes.
+const MaxMemory = 60 << 10
+
 // memory is the part of a Store that belongs to one sink.
 type memory struct {
 	store Store
@@ -99,9 +96,13 @@ type memory struct {
 }
 
 func (m memory) Remember(ctx context.Context, key string, value []byte) error {
-	return m.store.Remember(ctx, m.sink, key, value)
+	return m.store.Remember(ctx, m.sink, Key(key), value)
 }
 
 func (m memory) Recall(ctx context.Context, key string) ([]byte, error) {
-	return m.store.Recall(ctx, m.sink, key)
+	value, found, err := m.store.Recall(ctx, m.sink, Key(key))
+	if err != nil || !found {
+		return nil, err
+	}
+	return value, nil
 }

@@ -1,6 +1,8 @@
 package notify
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"strings"
 	"unicode"
 
@@ -36,6 +38,18 @@ func Text(s string, most int) string {
 		}
 	}
 	return string(runes)
+}
+
+// maxKey is the longest key that Key leaves as it is, in bytes.
+const maxKey = 300
+
+// Key makes a key of bounded length of one that may be long. Two keys never become the same.
+func Key(key string) string {
+	if len(key) <= maxKey {
+		return key
+	}
+	sum := sha256.Sum256([]byte(key))
+	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
 // turns reports whether a character changes the direction of those that follow.

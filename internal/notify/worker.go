@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"time"
+
+	"github.com/sengu-dev/sengu/internal/history"
 )
 
 const (
@@ -41,7 +43,7 @@ type suspect struct {
 
 // item is a pending event and what the route says of it.
 type item struct {
-	Delivery
+	history.Delivery
 	verdict Verdict
 }
 
@@ -106,7 +108,7 @@ func (w *worker) round(ctx context.Context) rest {
 }
 
 // judge asks the filter once about each event.
-func (w *worker) judge(pending []Delivery) []item {
+func (w *worker) judge(pending []history.Delivery) []item {
 	_, follows := w.sub.Sink.(Follower)
 	items := make([]item, 0, len(pending))
 	for _, d := range pending {
@@ -140,14 +142,13 @@ func (w *worker) tell(ctx context.Context, items []item) ([]item, rest) {
 	}
 	told, err := w.call(ctx, notices)
 	if told = min(max(told, 0), n); told > 0 {
-		left, r := w.acknowledge(ctx, items, told)
-		if r.span > 0 {
+		var r rest
+		if items, r = w.acknowledge(ctx, items, told); r.span > 0 {
 			return nil, r
 		}
-		if r = w.convict(ctx); r.span > 0 {
+		if items, r = w.convict(ctx, items); r.span > 0 {
 			return nil, r
 		}
-		items = left
 	}
 	if err == nil && told == 0 {
 		err = Refused("the sink told nothing and did not say why")
@@ -195,7 +196,7 @@ func (w *worker) fail(ctx context.Context, items []item, err error) ([]item, res
 	i.Attempt++
 	var refused *RefusedError
 	if errors.As(err, &refused) {
-		return items[1:], w.setAside(ctx, i, refused.Reason)
+		return w.setAside(ctx, items, i, refused.Reason)
 	}
 	other := w.suspect != nil && w.suspect.key != i.Event.Key // the second event that fails
 	tooOften := i.Attempt >= w.opts.Attempts
@@ -232,19 +233,21 @@ func (w *worker) fail(ctx context.Context, items []item, err error) ([]item, res
 }
 
 // convict sets the suspect aside, because the sink has taken another event.
-func (w *worker) convict(ctx context.Context) rest {
+func (w *worker) convict(ctx context.Context, items []item) ([]item, rest) {
 	s := w.suspect
 	if s == nil {
-		return rest{}
+		return items, rest{}
 	}
 	w.suspect = nil
-	return w.setAside(ctx, s.item, s.reason)
+	_, r := w.setAside(ctx, []item{s.item}, s.item, s.reason)
+	return items, r
 }
 
-// setAside puts an event off until a person takes it up.
-func (w *worker) setAside(ctx context.Context, i item, reason string) rest {
-	w.log.Error("notification set aside: the sink does not take this event, and nobody is told of it", about(i, "reason", reason)...)
-	return w.postpone(ctx, i, forever, "set aside: "+reason)
+// setAside gives an event up, the first of the items: it stays in the record, and this sink tells nobody. To put it off
+// would keep what follows in its Release from ever being told.
+func (w *worker) setAside(ctx context.Context, items []item, i item, reason string) ([]item, rest) {
+	w.log.Error("notification set aside: the sink does not take this event, and tells nobody of it", about(i, "reason", reason)...)
+	return w.acknowledge(ctx, items, 1)
 }
 
 func (w *worker) postpone(ctx context.Context, i item, wait time.Duration, reason string) rest {

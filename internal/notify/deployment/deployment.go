@@ -61,7 +61,7 @@ func New(opts Options) (*Sink, error) {
 
 const (
 	maxDescription = 140 // GitHub takes no more
-	maxPlaces      = 64  // environments that are remembered of one Release
+	maxPlaces      = 32  // environments that are remembered of one Release
 )
 
 var hash = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
@@ -229,7 +229,7 @@ func (s *Sink) do(ctx context.Context, memory notify.Memory, r *record, next *st
 		at = len(r.Places) - 1
 	}
 	p := r.Places[at]
-	if p.Key == e.Key || e.Time.Before(p.At) {
+	if p.Key == notify.Key(e.Key) || e.Time.Before(p.At) {
 		return nil
 	}
 	name := e.Environment + "/" + e.Service
@@ -257,7 +257,7 @@ func (s *Sink) do(ctx context.Context, memory notify.Memory, r *record, next *st
 	if state == "" {
 		state = next.status
 	}
-	*p = place{Environment: e.Environment, Service: e.Service, Revision: e.Revision, State: state, At: e.Time, Key: e.Key}
+	*p = place{Environment: e.Environment, Service: e.Service, Revision: e.Revision, State: state, At: e.Time, Key: notify.Key(e.Key)}
 	return remember(ctx, memory, next.record, r)
 }
 

@@ -163,7 +163,7 @@ func (c *conversation) badBlocks(err error) bool {
 func (c *conversation) metadata(event string) slackgo.SlackMetadata {
 	payload := map[string]any{"message": c.key}
 	if event != "" {
-		payload["event"] = short(event)
+		payload["event"] = notify.Key(event)
 	}
 	return slackgo.SlackMetadata{EventType: metadataType, EventPayload: payload}
 }
@@ -231,7 +231,7 @@ func (c *conversation) ours(other slackgo.Message, event string) bool {
 	if event == "" {
 		return other.Metadata.EventPayload["event"] == nil
 	}
-	return other.Metadata.EventPayload["event"] == short(event)
+	return other.Metadata.EventPayload["event"] == notify.Key(event)
 }
 
 // stamp writes a time as Slack does.

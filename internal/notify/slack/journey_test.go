@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -176,6 +177,54 @@ func TestGroupsOfTwoFleetsAreApart(t *testing.T) {
 	}
 }
 
+// TestWhatPeopleDo is about events that name their Release and not its group, as those that people cause do.
+func TestWhatPeopleDo(t *testing.T) {
+	d := newDesk(t)
+	held := func(service, minute int, kind history.Kind) history.Event {
+		e := group(service, minute, kind, "production", "wait for the database")
+		e.Group, e.By = "", "alice@example.com"
+		return e
+	}
+	d.tell(group(0, 0, history.Created, "", ""), group(1, 0, history.Created, "", ""), group(0, 1, history.Waiting, "production", ""))
+	d.tell(held(0, 2, history.Held))
+	m := d.only()
+	if replies := d.server.Replies(m.TS); len(replies) != 2 || !strings.Contains(m.Text, "service-000 in production is held") {
+		t.Errorf("%s, with %d replies", m.Text, len(replies))
+	}
+	// When the Release is through, nobody looks at its message any more. Nor is there one of a Release that nothing was said of.
+	d.tell(group(1, 3, history.Done, "", ""), held(1, 4, history.Pinned), held(2, 5, history.Held), held(2, 5, history.Held))
+	messages := d.server.Messages()
+	if len(messages) != 3 || !strings.Contains(messages[1].Text, "service-001 in production: pinned by alice@example.com") || !strings.Contains(messages[2].Text, "service-002 in production: held") {
+		t.Errorf("got %+v", messages)
+	}
+}
+
+// TestAMessageIsRememberedInBounds fills a message with everything that events may hold.
+func TestAMessageIsRememberedInBounds(t *testing.T) {
+	d := newDesk(t)
+	rng := rand.New(rand.NewPCG(1, 2))
+	noise := func() string {
+		b := make([]byte, 200)
+		for i := range b {
+			b[i] = byte('a' + rng.IntN(26))
+		}
+		return string(b)
+	}
+	var list []history.Event
+	for range 130 {
+		e := group(0, 0, history.Waiting, "", "")
+		e.Service, e.Release = noise(), noise()
+		for j := range 5 {
+			e.Environment, e.Key, e.By, e.Why = fmt.Sprintf("tenant-%d", j), noise(), noise(), noise()
+			list = append(list, e)
+		}
+	}
+	d.tell(list...)
+	if m := d.only(); !strings.Contains(m.Text, "more than") {
+		t.Errorf("nothing was forgotten: %s", m.Text)
+	}
+}
+
 func TestAnEventWithoutARelease(t *testing.T) {
 	d := newDesk(t)
 	e := happening(0, history.Pinned, "develop", "the branch of a colleague is tried until 18:00")
@@ -266,7 +315,10 @@ func TestHostileText(t *testing.T) {
 					}
 					d.tell(e)
 				}
-				d.only()
+				// A hold may have a message of its own.
+				if n := len(d.server.Messages()); n < 1 || n > 2 {
+					t.Errorf("%d messages", n)
+				}
 			})
 		}
 	}

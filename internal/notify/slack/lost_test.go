@@ -19,12 +19,12 @@ var lost = slackserver.Failure{Method: "chat.postMessage", Done: true}
 
 func TestALostMessageIsFoundAgain(t *testing.T) {
 	d := newDesk(t)
-	// Somebody who is no app copies the mark, and others talk.
-	d.server.Chat("look", `{"event_type":"sengu_notification","event_payload":{"message":"release/shop/checkout-1"}}`)
 	d.server.Fail(lost)
 	if err := d.try(happening(0, history.Created, "", "")); err == nil {
 		t.Fatal("an answer that never came is no error")
 	}
+	// Somebody who is no app copies the mark, and others talk.
+	d.server.Chat("look", `{"event_type":"sengu_notification","event_payload":{"message":"release/shop/checkout-1"}}`)
 	for i := range 450 {
 		d.server.Chat(fmt.Sprintf("chat %d", i), "")
 	}

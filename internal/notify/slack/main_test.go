@@ -41,6 +41,9 @@ func (n *notebook) Remember(_ context.Context, key string, value []byte) error {
 	if n.broken {
 		return errors.New("the store is away")
 	}
+	if len(value) > notify.MaxMemory {
+		return errors.New("the value is too large")
+	}
 	n.values[key] = slices.Clone(value)
 	return nil
 }

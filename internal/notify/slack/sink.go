@@ -78,21 +78,26 @@ func (s *Sink) CloseIdleConnections() { s.http.CloseIdleConnections() }
 
 // Tell tells the notices at the beginning that belong to one message: by one post or update, and a reply for each.
 func (s *Sink) Tell(ctx context.Context, memory notify.Memory, notices []notify.Notice) (int, error) {
-	key := messageKey(notices[0].Event)
-	n := 1
-	for n < min(len(notices), run) && messageKey(notices[n].Event) == key {
-		n++
-	}
-	m, err := recall(ctx, memory, key)
+	notices = slices.Clone(notices)
+	key, m, alone, err := locate(ctx, memory, &notices[0].Event)
 	if err != nil {
 		return 0, err
 	}
+	n := 1
+	for n < min(len(notices), run) && !alone && !byHand(notices[n].Event) && messageKey(notices[n].Event) == key {
+		n++
+	}
 	speaks := false
 	for _, notice := range notices[:n] {
-		m.fold(notice.Event, s.opts.Link(notice.Event))
+		if err := s.join(ctx, memory, m, notice.Event); err != nil {
+			return 0, err
+		}
 		speaks = speaks || !notice.Quiet
 	}
-	if m.TS == "" && m.Sending == "" && !speaks {
+	switch {
+	case alone && !speaks:
+		return n, nil
+	case m.TS == "" && m.Sending == "" && !speaks:
 		// Nothing was said yet. When something is, it shall be the whole of it.
 		return done(n, m.remember(ctx, memory, key))
 	}
@@ -102,14 +107,14 @@ func (s *Sink) Tell(ctx context.Context, memory notify.Memory, notices []notify.
 	}
 	c := &conversation{sink: s, api: api, memory: memory, key: key, message: m}
 	content := m.render()
-	if alone(notices[0].Event) {
+	if alone {
 		content = reply(notices[0].Event, true)
 	}
 	if err := c.show(ctx, content); err != nil {
 		return 0, err
 	}
 	for i, notice := range notices[:n] {
-		if !m.replies(notice) {
+		if alone || !m.replies(notice) {
 			continue
 		}
 		if err := c.reply(ctx, notice.Event); err != nil {
@@ -117,6 +122,17 @@ func (s *Sink) Tell(ctx context.Context, memory notify.Memory, notices []notify.
 		}
 	}
 	return done(n, m.remember(ctx, memory, key))
+}
+
+// join folds an event into the message, and remembers which group a Release belongs to when it is new there.
+func (s *Sink) join(ctx context.Context, memory notify.Memory, m *message, e history.Event) error {
+	if e.Group != "" && !byHand(e) && m.find(e) == nil {
+		if err := memory.Remember(ctx, memberKey(e), []byte(e.Group)); err != nil {
+			return fmt.Errorf("remember the group of a Release: %w", err)
+		}
+	}
+	m.fold(e, s.opts.Link(e))
+	return nil
 }
 
 // done is how many are told if the last step was taken. They are told again if not, and what they say is known then.
@@ -135,7 +151,7 @@ var important = []history.Kind{
 // replies reports whether an event gets a reply in the thread.
 func (m *message) replies(n notify.Notice) bool {
 	switch {
-	case n.Quiet, alone(n.Event), n.Kind == history.Created:
+	case n.Quiet, n.Kind == history.Created:
 		return false
 	case len(m.Releases) > crowd || m.More:
 		return n.Loud || slices.Contains(important, n.Kind)

@@ -1,11 +1,6 @@
 package slack
 
 import (
-	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
-	"fmt"
 	"slices"
 	"time"
 
@@ -22,8 +17,6 @@ const (
 	maxWhy = 300
 	// maxShown images.
 	maxShown = 8
-	// maxKey is the longest key that is used as it is, in bytes.
-	maxKey = 300
 )
 
 // message is what is remembered of one message: where it is and what it shows.
@@ -74,56 +67,6 @@ type place struct {
 	HeldWhy string    `json:"heldWhy,omitempty"`
 }
 
-// messageKey names the message that an event belongs to.
-func messageKey(e history.Event) string {
-	switch {
-	case e.Group != "":
-		return short("group/" + e.Fleet + "/" + e.Group)
-	case e.Release != "":
-		return short("release/" + e.Fleet + "/" + e.Release)
-	default:
-		return short("event/" + e.Key)
-	}
-}
-
-// short is a key that fits into the metadata of a message.
-func short(key string) string {
-	if len(key) <= maxKey {
-		return key
-	}
-	sum := sha256.Sum256([]byte(key))
-	return "sha256/" + hex.EncodeToString(sum[:])
-}
-
-// alone reports whether an event is a message of its own.
-func alone(e history.Event) bool { return e.Group == "" && e.Release == "" }
-
-func recall(ctx context.Context, memory notify.Memory, key string) (*message, error) {
-	value, err := memory.Recall(ctx, key)
-	if err != nil {
-		return nil, fmt.Errorf("recall the message: %w", err)
-	}
-	m := &message{}
-	if len(value) == 0 {
-		return m, nil
-	}
-	if err := json.Unmarshal(value, m); err != nil {
-		return nil, fmt.Errorf("what is remembered of the message cannot be read: %w", err)
-	}
-	return m, nil
-}
-
-func (m *message) remember(ctx context.Context, memory notify.Memory, key string) error {
-	value, err := json.Marshal(m)
-	if err != nil {
-		return fmt.Errorf("encode the message: %w", err)
-	}
-	if err := memory.Remember(ctx, key, value); err != nil {
-		return fmt.Errorf("remember the message: %w", err)
-	}
-	return nil
-}
-
 // fold lets an event change what the message shows. Folding it again changes nothing, and nor does an event that is
 // older than what the message shows of the environment.
 func (m *message) fold(e history.Event, page string) {
@@ -160,11 +103,19 @@ func ends(k history.Kind) bool {
 	return k == history.Done || k == history.Failed || k == history.Superseded || k == history.Aborted
 }
 
-func (m *message) release(e history.Event) *release {
+// find returns the Release of an event, or nil.
+func (m *message) find(e history.Event) *release {
 	for _, r := range m.Releases {
 		if r.Name == e.Release && r.Service == e.Service {
 			return r
 		}
+	}
+	return nil
+}
+
+func (m *message) release(e history.Event) *release {
+	if r := m.find(e); r != nil {
+		return r
 	}
 	if len(m.Releases) >= maxReleases {
 		return nil

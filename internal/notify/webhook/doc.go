@@ -12,17 +12,19 @@
 //	    "release": "...", "group": "...", "revision": "...", "previous": "...",
 //	    "title": "...", "author": "...", "committed": "2030-04-01T08:00:00Z",
 //	    "images": [{"name": "...", "tag": "...", "digest": "..."}],
-//	    "by": "...", "why": "...", "loud": false
+//	    "by": "...", "why": "...", "loud": false, "untouched": false
 //	  }
 //	}
 //
-// in which every field is always there, empty when there is nothing to say; committed is null then. Fields may be added
-// and never change. The request is a Standard Webhook (standardwebhooks.com): Webhook-Id and Idempotency-Key are the key
-// of the event, the same however often it is sent, in which bytes other than letters, digits and _ : / - are written as
-// %XX; Webhook-Timestamp is the time of sending in seconds since 1970; and with a signing key Webhook-Signature is "v1,"
-// and the base64 of the HMAC-SHA256 of "ID.TIMESTAMP.BODY". A receiver compares the signature, refuses a timestamp more
-// than some minutes off, and does nothing for an ID that it has seen. Events come in order, except that one which fails
-// again and again is overtaken, as is one that was being retried when Sengu was restarted.
+// in which every field is always there, empty when there is nothing to say; committed is null then. Loud is true for what
+// must not be overlooked, and untouched for a failure before anything was applied. Fields may be added and never change.
+//
+// The request is a Standard Webhook (standardwebhooks.com): Webhook-Id and Idempotency-Key are the key of the event, the
+// same however often it is sent, in which bytes other than letters, digits and _ : / - are written as %XX;
+// Webhook-Timestamp is the time of sending in seconds since 1970; and with a signing key Webhook-Signature is "v1," and the
+// base64 of the HMAC-SHA256 of "ID.TIMESTAMP.BODY". A receiver compares the signature, refuses a timestamp more than some
+// minutes off, and does nothing for an ID that it has seen. Events come in order, unless one fails again and again, or
+// Sengu is restarted while one is being retried: then others overtake it.
 //
 // An answer of 2xx is taken as told; 400, 413, 415, 422 and the like say that this event will never be taken; the others
 // are tried again, after what Retry-After says. It refuses to follow a redirect to another host, to connect to an

@@ -26,6 +26,7 @@ type Event struct {
 	By          string     `json:"by"`
 	Why         string     `json:"why"`
 	Loud        bool       `json:"loud"`
+	Untouched   bool       `json:"untouched"`
 	// Time is the timestamp of the JSON.
 	Time time.Time `json:"-"`
 }
@@ -48,7 +49,7 @@ func newEvent(e history.Event) Event {
 	out := Event{
 		Key: e.Key, Kind: string(e.Kind), Fleet: e.Fleet, Service: e.Service, Environment: e.Environment,
 		Release: e.Release, Group: e.Group, Revision: e.Revision, Previous: e.Previous, Title: e.Title, Author: e.Author,
-		Images: make([]Image, 0, len(e.Images)), By: e.By, Why: e.Why, Loud: e.Loud, Time: e.Time.UTC(),
+		Images: make([]Image, 0, len(e.Images)), By: e.By, Why: e.Why, Loud: e.Loud, Untouched: e.Untouched, Time: e.Time.UTC(),
 	}
 	if !e.Committed.IsZero() {
 		committed := e.Committed.UTC()

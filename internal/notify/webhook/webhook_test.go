@@ -99,7 +99,7 @@ func TestRequest(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := got()[0]
-	want := `{"version":1,"type":"sengu.failed","timestamp":"2030-04-01T09:00:00Z","data":{"key":"shop/checkout.1/ü","kind":"failed","fleet":"shop","service":"checkout","environment":"staging","release":"checkout-1","group":"g-1","revision":"` + hash + `","previous":"` + hash + `","title":"Say \"hello\" \u003cb\u003e","author":"Somebody","committed":"2030-04-01T08:00:00Z","images":[{"name":"registry.example.com/checkout","tag":"1.2.3","digest":"sha256:0"}],"by":"sengu","why":"the Pods do not start","loud":true}}`
+	want := `{"version":1,"type":"sengu.failed","timestamp":"2030-04-01T09:00:00Z","data":{"key":"shop/checkout.1/ü","kind":"failed","fleet":"shop","service":"checkout","environment":"staging","release":"checkout-1","group":"g-1","revision":"` + hash + `","previous":"` + hash + `","title":"Say \"hello\" \u003cb\u003e","author":"Somebody","committed":"2030-04-01T08:00:00Z","images":[{"name":"registry.example.com/checkout","tag":"1.2.3","digest":"sha256:0"}],"by":"sengu","why":"the Pods do not start","loud":true,"untouched":false}}`
 	if diff := cmp.Diff(want, r.body); diff != "" {
 		t.Error(diff)
 	}
@@ -127,7 +127,7 @@ func TestEmptyFieldsAreThere(t *testing.T) {
 	if err := json.Unmarshal([]byte(got()[0].body), &body); err != nil {
 		t.Fatal(err)
 	}
-	if len(body.Data) != 16 || body.Data["committed"] != nil || cmp.Diff([]any{}, body.Data["images"]) != "" || body.Data["environment"] != "" {
+	if len(body.Data) != 17 || body.Data["committed"] != nil || cmp.Diff([]any{}, body.Data["images"]) != "" || body.Data["environment"] != "" {
 		t.Errorf("got %d fields: %v", len(body.Data), body.Data)
 	}
 	h := got()[0].header
