@@ -8,8 +8,8 @@
 //
 // It is pure. It refuses what it cannot change without a guess: a value that is an alias, or that an alias elsewhere
 // repeats, text over several lines, a template, a second document where it is not clear which one is meant, twice the
-// same key. It never invents a path. Each refusal is a sentence that names the line and the way out, and neither the file,
-// which only the caller knows, nor a value of it, which may be secret.
+// same key, a file that SOPS has sealed. It never invents a path. Each refusal is a sentence that names the line and the
+// way out, and neither the file, which only the caller knows, nor a value of it, which may be secret.
 //
 // # Marks
 //

@@ -66,8 +66,23 @@ func parse(text []byte) (*source, error) {
 	}
 	for _, doc := range s.docs {
 		s.note(doc, false)
+		if line := sealed(doc); line > 0 {
+			return nil, refuse(line, "the file is encrypted by SOPS, and a change would break its seal: keep the image in a file of its own")
+		}
 	}
 	return s, nil
+}
+
+// sealed is the line of the seal that SOPS puts over all values of a document, 0 when there is none.
+func sealed(doc *yaml.Node) int {
+	for _, root := range doc.Content {
+		if key, sops, err := pair(root, "sops"); err == nil && key != nil {
+			if mac, _, err := pair(sops, "mac"); err != nil || mac != nil {
+				return key.Line
+			}
+		}
+	}
+	return 0
 }
 
 func documents(text []byte) ([]*yaml.Node, error) {

@@ -13,6 +13,7 @@ func TestValues(t *testing.T) {
 	tests := map[string]struct{ path, value, in, want string }{
 		"plain":            {"image.tag", "v2", "image:\n  tag: v1 # c\n", "image:\n  tag: v2 # c\n"},
 		"after a BOM":      {"a", "z", "\ufeffa: y\n", "\ufeffa: z\n"},
+		"not sealed":       {"sops.version", "z", "sops:\n  version: y\n", "sops:\n  version: z\n"},
 		"in a list":        {"c[1].image", "a:v2", "c:\n- image: x\n- image: a:v1\n", "c:\n- image: x\n- image: a:v2\n"},
 		"a list in a list": {"c[0][1]", "z", "c: [[x, y]]\n", "c: [[x, z]]\n"},
 		"the root a list":  {"[0].a", "z", "- a: y\n", "- a: z\n"},
@@ -79,6 +80,7 @@ func TestValuesRefuses(t *testing.T) {
 		"a template":         {"a", "a: '{{ .x }}'\n", "line 1: the value is computed by a template", false},
 		"within a template":  {"a.b", "a: {{ .x }}\n", "line 1: a is computed by a template", false},
 		"two documents":      {"a", "a: b\n---\na: c\n", "line 2: a second document", false},
+		"sealed":             {"a", "a: b\nsops:\n  mac: ENC[x]\n", "line 2: the file is encrypted by SOPS", false},
 		"an empty path":      {"", "a: b\n", "a key is empty", false},
 		"an empty key":       {"a..b", "a: b\n", "a key is empty", false},
 		"a dot at the end":   {"a.", "a: b\n", "a key is empty", false},

@@ -42,6 +42,32 @@ func (r *Repository) Commit(ctx context.Context, rev string) (CommitInfo, error)
 	return c.info, nil
 }
 
+// Message is the whole message of a commit, with its trailers.
+func (r *Repository) Message(ctx context.Context, rev string) (string, error) {
+	if !fullHash.MatchString(rev) {
+		return "", fmt.Errorf("read message of %q: %w", rev, ErrUnknownRevision)
+	}
+	_, text, err := r.readWhole(ctx, rev)
+	if err != nil {
+		return "", fmt.Errorf("read message of %s: %w", rev, err)
+	}
+	return strings.ToValidUTF8(text, "\uFFFD"), nil
+}
+
+// readWhole gives a commit and its message.
+func (r *Repository) readWhole(ctx context.Context, hash string) (commitObject, string, error) {
+	c, err := r.readCommit(ctx, hash)
+	if err != nil {
+		return c, "", err
+	}
+	obj, err := r.readers.get(ctx, hash, true, maxCommit)
+	if err != nil {
+		return c, "", err
+	}
+	_, text, _ := strings.Cut(string(obj.data), "\n\n")
+	return c, text, nil
+}
+
 // Has says whether the mirror has the commit, by its full hash, and the root of its tree.
 func (r *Repository) Has(ctx context.Context, rev string) bool {
 	if !fullHash.MatchString(rev) {

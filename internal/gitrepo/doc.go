@@ -23,7 +23,8 @@
 // # What is kept
 //
 // Below refs/sengu in each mirror: heads/NAME is the last observed head of a branch; seen/TIME-HASH is a head that a
-// force-push took off its branch, a commit that was asked for by its hash, or one of a branch of our own; state/REF is the
-// last observed state of a ref of our own; keep/HASH is what Retain holds. A failed fetch changes none of them. Of seen the newest 1,000 stay (Options.SeenLimit); what Retain holds always stays, and
-// maintenance only ever repacks objects and drops none.
+// force-push took off its branch, a commit that was asked for by its hash, or one of a branch of our own; state/REF is
+// the last observed state of a ref of our own; keep/HASH is what Retain holds. A failed fetch changes none of them. Of
+// seen the newest 1,000 stay (Options.SeenLimit); what Retain holds always stays, and maintenance only ever repacks
+// objects and drops none.
 package gitrepo

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 )
 
 // Proposal is a branch of our own that holds a change of another, for a pull request.
@@ -19,7 +18,7 @@ type Proposal struct {
 
 // Propose makes a commit of each draft on the newest head of the base, and makes the branch just that. A branch that
 // exists is replaced only if its head is one of the known commits, or else the error matches ErrForeign: somebody has
-// added to it. A branch that says the same already, on the same base, is left alone, and drafts that change nothing make
+// added to it, or we have forgotten what we pushed, which the message of PushError.Head tells. A branch that says the same already, on the same base, is left alone, and drafts that change nothing make
 // no branch: Head is then that of the base, and Commits has only "". Errors are those of Write.
 func (r *Repository) Propose(ctx context.Context, p Proposal, auth Auth) (Written, error) {
 	drafts := slices.Clone(p.Drafts)
@@ -106,7 +105,7 @@ func (r *Repository) propose(ctx context.Context, p Proposal, auth Auth) (Writte
 		return Written{Head: current, Commits: b.chain(ctx, current, j.commits)}, err
 	}
 	if current != "" && !slices.Contains(p.Known, current) {
-		return Written{}, &PushError{URL: r.remote.raw, Ref: p.Branch, Reason: ErrForeign, Detail: "it is at " + current}
+		return Written{}, &PushError{URL: r.remote.raw, Ref: p.Branch, Head: current, Reason: ErrForeign, Detail: "it is at " + current}
 	}
 	pack, err := b.pack(tip)
 	if err != nil {
@@ -122,14 +121,14 @@ func (r *Repository) propose(ctx context.Context, p Proposal, auth Auth) (Writte
 // same says whether two rows of commits on one base say the same, whenever and by whom they were made.
 func (b *builder) same(ctx context.Context, current, tip, base string) (bool, error) {
 	for current != "" && current != base && tip != base {
-		was, wasText, err := b.read(ctx, current)
+		was, wasText, err := b.repo.readWhole(ctx, current)
 		if errors.Is(err, ErrUnknownRevision) {
 			return false, nil
 		}
 		if err != nil {
 			return false, err
 		}
-		is, isText, err := b.read(ctx, tip)
+		is, isText, err := b.repo.readWhole(ctx, tip)
 		if err != nil {
 			return false, err
 		}
@@ -154,18 +153,4 @@ func (b *builder) chain(ctx context.Context, tip string, made []string) []string
 		}
 	}
 	return list
-}
-
-// read gives a commit and its message.
-func (b *builder) read(ctx context.Context, hash string) (commitObject, string, error) {
-	c, err := b.repo.readCommit(ctx, hash)
-	if err != nil {
-		return c, "", err
-	}
-	obj, err := b.repo.readers.get(ctx, hash, true, maxCommit)
-	if err != nil {
-		return c, "", err
-	}
-	_, text, _ := strings.Cut(string(obj.data), "\n\n")
-	return c, text, nil
 }

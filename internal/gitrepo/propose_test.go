@@ -56,8 +56,11 @@ func TestPropose(t *testing.T) {
 	theirs := s.commit("sengu/checkout", "", map[string]string{"a": "theirs"})
 	_, err := propose([]string{one.Head, two.Head, three.Head}, draft("one", "a", "4"))
 	var pushed *gitrepo.PushError
-	if !errors.Is(err, gitrepo.ErrForeign) || !errors.As(err, &pushed) || !strings.Contains(err.Error(), theirs) || s.head("sengu/checkout") != theirs {
+	if !errors.Is(err, gitrepo.ErrForeign) || !errors.As(err, &pushed) || pushed.Head != theirs || !strings.Contains(err.Error(), theirs) || s.head("sengu/checkout") != theirs {
 		t.Errorf("got %v", err)
+	}
+	if text, err := s.repo.Message(t.Context(), pushed.Head); err != nil || !strings.HasPrefix(text, "change ") {
+		t.Errorf("the message of it is %q, %v", text, err)
 	}
 	// Merged: nothing is left to propose.
 	s.git("update-ref", "refs/heads/main", theirs)

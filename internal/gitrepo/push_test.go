@@ -3,10 +3,12 @@ package gitrepo_test
 import (
 	"bytes"
 	"context"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"log"
 	"log/slog"
 	"net/http"
 	"net/http/cgi"
@@ -205,6 +207,33 @@ func TestWriteToOtherTransports(t *testing.T) {
 			t.Errorf("%s: %+v, %v", url, written, err)
 		}
 		there.git("fsck", "--full", "--strict")
+		if field := "\ngpgsig-sha256 "; strings.Contains(there.git("cat-file", "commit", written.Head), field) != (there == sha256) {
+			t.Errorf("%s is not signed as its hashes want", url)
+		}
+	}
+}
+
+// TestWriteOverTLS trusts the bundle of the Secret and nothing else.
+func TestWriteOverTLS(t *testing.T) {
+	root := t.TempDir()
+	remote := newRemote(t, root, "x.git")
+	remote.commit("main", "", map[string]string{"a": "1"})
+	web := httptest.NewUnstartedServer(gitserver.New(root, gitserver.Options{Token: token}))
+	web.Config.ErrorLog = log.New(io.Discard, "", 0) // the handshakes that are refused
+	web.StartTLS()
+	defer web.Close()
+	dir := t.TempDir()
+	repo := repository(t, openStore(t, dir, gitrepo.Options{}), web.URL+"/x.git")
+	auth := tokenAuth(t, token)
+	auth.CA = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: web.Certificate().Raw})
+	if written, err := repo.Write(t.Context(), "main", auth, draft("x", "a", "2")); err != nil || written.Head != remote.head("main") {
+		t.Errorf("%+v, %v", written, err)
+	}
+	if _, err := repo.Write(t.Context(), "main", tokenAuth(t, token), draft("x", "a", "3")); !errors.Is(err, gitrepo.ErrUnreachable) {
+		t.Errorf("without the bundle: %v", err)
+	}
+	if left := leftovers(t, dir); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
 	}
 }
 
@@ -253,9 +282,9 @@ func TestPushedCredentialsStayHidden(t *testing.T) {
 	var mu sync.Mutex
 	var seen bytes.Buffer
 	note := func(s string) { mu.Lock(); defer mu.Unlock(); seen.WriteString(s + "\n") }
-	log := slog.New(slog.NewTextHandler(writerFunc(note), &slog.HandlerOptions{Level: slog.LevelDebug}))
+	logger := slog.New(slog.NewTextHandler(writerFunc(note), &slog.HandlerOptions{Level: slog.LevelDebug}))
 	dir := t.TempDir()
-	store := openStore(t, dir, gitrepo.Options{Logger: log})
+	store := openStore(t, dir, gitrepo.Options{Logger: logger})
 	s := hooked(t, "pre-receive", "read old new ref\ncase $ref in *echo) echo 'no: "+token+"'; exit 1;; esac\nexit 0\n")
 	s.commit("main", "", map[string]string{"a": "1"})
 	s.git("update-ref", "refs/heads/echo", "main")

@@ -27,6 +27,7 @@ var (
 type PushError struct {
 	URL    string
 	Ref    string // the branch without refs/heads/, or a whole ref
+	Head   string // where the ref is instead, when the reason is ErrForeign; the commit can be read
 	Reason error  // one of the sentinels, or nil when none fits
 	Detail string // what the remote or git said, one line of at most 400 bytes
 }

@@ -5,12 +5,58 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/sengu-dev/sengu/internal/gitrepo"
 	"github.com/sengu-dev/sengu/internal/gitrepo/gitserver"
 )
+
+// TestLeaderGoesAway ends the call that works for others too, in the middle of its own edit.
+func TestLeaderGoesAway(t *testing.T) {
+	s := serve(t, gitserver.Options{}, gitrepo.Options{})
+	s.commit("main", "", map[string]string{"a": "1"})
+	var wg sync.WaitGroup
+	blocked := func(begun chan struct{}) gitrepo.Draft {
+		return gitrepo.Draft{Author: bot, Message: "x", Edits: []gitrepo.EditFunc{func(ctx context.Context, _ fs.FS) (map[string][]byte, error) {
+			close(begun)
+			<-ctx.Done()
+			return nil, nil
+		}}}
+	}
+	start := func(ctx context.Context, d gitrepo.Draft, want error) {
+		wg.Go(func() {
+			if _, err := s.repo.Write(ctx, "main", gitrepo.Auth{}, d); !errors.Is(err, want) {
+				t.Errorf("%s: %v, want %v", d.Message, err, want)
+			}
+		})
+	}
+	late, end := context.WithTimeout(t.Context(), 30*time.Second) // for those that nobody works for
+	defer end()
+	one, cancelOne := context.WithCancel(t.Context())
+	two, cancelTwo := context.WithCancel(t.Context())
+	oneBegun, twoBegun := make(chan struct{}), make(chan struct{})
+	start(one, blocked(oneBegun), context.Canceled)
+	<-oneBegun
+	start(two, blocked(twoBegun), context.Canceled)
+	eventually(t, "the next to lead waits", func() bool { return s.repo.WaitingWrites() == 1 })
+	for i := range 3 {
+		start(late, count(fmt.Sprint("z", i), "z"), nil)
+	}
+	eventually(t, "four wait", func() bool { return s.repo.WaitingWrites() == 4 })
+	cancelOne()
+	<-twoBegun
+	if n := s.repo.WaitingWrites(); n != 0 {
+		t.Errorf("%d still wait, and not with the one that leads", n)
+	}
+	cancelTwo()
+	wg.Wait()
+	if got := s.git("show", "main:z"); got != "xxx" {
+		t.Errorf("z is %q", got)
+	}
+	checkClean(t, s)
+}
 
 // TestBranchMovesDuringWrite changes the remote while the edit runs, in every way.
 func TestBranchMovesDuringWrite(t *testing.T) {

@@ -2,10 +2,15 @@ package gitrepo_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -77,8 +82,55 @@ func TestStateKeepsWhatRuns(t *testing.T) {
 	checkClean(t, s)
 }
 
-func TestStateLease(t *testing.T) {
+// TestStateIsFetchedOnce counts the bytes that come when only a state was fetched before.
+func TestStateIsFetchedOnce(t *testing.T) {
 	s := serve(t, gitserver.Options{}, gitrepo.Options{})
+	head := s.commit("main", "", map[string]string{"noise": noise(1, 200_000)})
+	mustFetch(t, s.repo, "main", gitrepo.Auth{})
+	one := mustPushState(t, s.repo, state("", "1", head), gitrepo.Auth{})
+	var sent, requests atomic.Int64
+	inner := gitserver.New(s.root, gitserver.Options{})
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		requests.Add(1)
+		inner.ServeHTTP(&counting{ResponseWriter: w, n: &sent}, r)
+	}))
+	defer web.Close()
+	fresh := repository(t, openStore(t, t.TempDir(), gitrepo.Options{}), web.URL+"/shop/manifests.git")
+	for i, most := range []int64{300_000, 5_000, 2_000} {
+		sent.Store(0)
+		requests.Store(0)
+		if _, err := fresh.FetchState(t.Context(), stateRef, gitrepo.Auth{}); err != nil {
+			t.Fatal(err)
+		}
+		if n := sent.Load(); n > most || (i == 0 && n < 200_000) {
+			t.Errorf("fetch %d brought %d bytes", i, n)
+		}
+		if n := requests.Load(); i == 2 && n != 1 {
+			t.Errorf("%d requests to find that nothing is new", n)
+		}
+		if i == 0 {
+			mustPushState(t, s.repo, state(one, "2"), gitrepo.Auth{})
+		}
+	}
+}
+
+type counting struct {
+	http.ResponseWriter
+	n *atomic.Int64
+}
+
+func (c *counting) Unwrap() http.ResponseWriter { return c.ResponseWriter }
+
+func (c *counting) Write(p []byte) (int, error) {
+	c.n.Add(int64(len(p)))
+	return c.ResponseWriter.Write(p)
+}
+
+func TestStateLease(t *testing.T) {
+	s := serve(t, gitserver.Options{}, gitrepo.Options{Wait: func(context.Context, time.Duration) error {
+		t.Error("it is tried again")
+		return nil
+	}})
 	head := s.commit("main", "", map[string]string{"a": "1"})
 	mustFetch(t, s.repo, "main", gitrepo.Auth{})
 	one := mustPushState(t, s.repo, state("", "1", head), gitrepo.Auth{})

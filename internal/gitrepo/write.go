@@ -23,8 +23,8 @@ type Written struct {
 // that nobody's commit is lost. Drafts that change nothing make no commit, and when none does, nothing is pushed.
 //
 // Writes to one repository follow one another, and those that wait with the same branch and credential go out together
-// in one push, each with its own result. The error of an edit is returned as it is, and concerns only its own Write;
-// when the remote refuses a push of several, each is tried alone.
+// in one push, each with its own result. The error of an edit is returned as it is, and concerns only its own Write, as
+// does the refusal of the remote: a push of several that is refused is tried again in parts.
 //
 // The error is a *PushError or a *FetchError when the remote is the cause, and matches ErrSigningKey when a key does not
 // sign. When ctx ends, or the connection is lost, during a push, the remote may have taken it: a Write with the same
@@ -65,7 +65,7 @@ func (r *Repository) lead(ctx context.Context, own *job) {
 		r.writes.giveBack(batch)
 		<-r.writes.turn
 	}()
-	for !own.finished() {
+	for alone := false; !own.finished(); {
 		err := r.attempt(ctx, batch)
 		batch = slices.DeleteFunc(batch, (*job).finished)
 		switch {
@@ -73,14 +73,13 @@ func (r *Repository) lead(ctx context.Context, own *job) {
 		case ctx.Err() != nil:
 			own.finish(Written{}, fmt.Errorf("write %s of %s: %w", own.branch, r.remote.raw, context.Cause(ctx)))
 		case errors.Is(err, ErrProtected) && len(batch) > 1:
-			for _, j := range batch {
-				j.alone = true
-			}
+			// Any of them may be to blame, so that they go on without this one.
+			alone = true
 			r.writes.giveBack(slices.DeleteFunc(batch, func(j *job) bool { return j == own }))
 			batch = []*job{own}
 		default:
 			r.after(ctx, batch, err)
-			if !own.finished() && !own.alone {
+			if !own.finished() && !alone {
 				batch = append(batch, r.writes.join(own)...)
 			}
 		}

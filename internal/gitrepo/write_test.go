@@ -59,7 +59,7 @@ func TestWrite(t *testing.T) {
 	s := serve(t, gitserver.Options{Token: token}, gitrepo.Options{Now: func() time.Time { return clock }})
 	auth := tokenAuth(t, token)
 	base := s.commit("main", "", map[string]string{
-		"apps/a/k.yaml": "a: 1\n", "apps/a/run": asExec + "old", "apps/b/k.yaml": "b: 1\n", "apps/b.yaml": "x", "link": asLink + "apps", "z/only": "1",
+		"apps/a/k.yaml": "a: 1\n", "apps/a/run": asExec + "old", "apps/b/k.yaml": "b: 1\n", "apps/b.yaml": "x", "apps/c/k": "1", "apps/c.yaml": "x", "link": asLink + "apps", "z/only": "1",
 	})
 	var seen []string
 	look := func(_ context.Context, tree fs.FS) (map[string][]byte, error) {
@@ -93,9 +93,12 @@ func TestWrite(t *testing.T) {
 	if diff := cmp.Diff("checkout-1", s.git("log", "-1", "--format=%(trailers:key=Sengu-Release,valueonly)", "main^")); diff != "" {
 		t.Error(diff)
 	}
-	wantTree := "100644 apps/a/k.yaml\n100755 apps/a/run\n100644 apps/b.yaml\n100644 apps/new/deep/file\n120000 link\n100644 second"
+	wantTree := "100644 apps/a/k.yaml\n100755 apps/a/run\n100644 apps/b.yaml\n100644 apps/c.yaml\n100644 apps/c/k\n100644 apps/new/deep/file\n120000 link\n100644 second"
 	if diff := cmp.Diff(wantTree, s.git("ls-tree", "-r", "--format=%(objectmode) %(path)", "main")); diff != "" {
 		t.Error(diff)
+	}
+	if text, err := s.repo.Message(t.Context(), written.Commits[0]); err != nil || text != "shop: bump\n\nbody\n\nSengu-Release: checkout-1\nSengu-Environment: staging\n" {
+		t.Errorf("Message is %q, %v", text, err)
 	}
 	if got := s.git("show", "main:apps/a/k.yaml"); got != "a: 3" {
 		t.Errorf("k.yaml is %q", got)

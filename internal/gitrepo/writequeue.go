@@ -23,7 +23,6 @@ type job struct {
 
 	// Of whoever leads.
 	tries    int
-	alone    bool     // it is pushed without others
 	commits  []string // of the last try
 	sent     string   // the last commit that was pushed, whatever was heard of it
 	result   Written
@@ -106,9 +105,6 @@ func (w *writes) take(own *job) []*job {
 		return nil
 	}
 	w.waiting = slices.Delete(w.waiting, i, i+1)
-	if own.alone {
-		return []*job{own}
-	}
 	return append([]*job{own}, w.alike(own)...)
 }
 
@@ -125,7 +121,7 @@ const maxBatch = 100
 func (w *writes) alike(own *job) []*job {
 	var list []*job
 	w.waiting = slices.DeleteFunc(w.waiting, func(j *job) bool {
-		if len(list) >= maxBatch || j.alone || j.branch != own.branch || j.auth.fingerprint() != own.auth.fingerprint() {
+		if len(list) >= maxBatch || j.branch != own.branch || j.auth.fingerprint() != own.auth.fingerprint() {
 			return false
 		}
 		list = append(list, j)
