@@ -80,6 +80,9 @@ type Environment struct {
 	// +optional
 	Windows []string `json:"windows,omitempty"`
 
+	// promote here, in the place of the Fleet's own.
+	// +optional
+	Promote Promote `json:"promote,omitempty"`
 	// maxConcurrent is how many services of one change may be brought here at once. Without it, all of them.
 	// +kubebuilder:validation:Minimum=1
 	// +optional
@@ -179,6 +182,27 @@ type FleetSpec struct {
 	// +optional
 	MaxParallel int32 `json:"maxParallel,omitempty"`
 
+	// promote says how the image of a service comes from one environment to the next: by revision, as everything else does,
+	// or by a commit or a pull request to the next environment's own files, for repositories whose environments each carry
+	// their own tag. The images of a service's sengu.yaml are promoted so.
+	// +kubebuilder:default=revision
+	// +optional
+	Promote Promote `json:"promote,omitempty"`
+	// commits says how Sengu makes the commits that it writes.
+	// +optional
+	Commits CommitRule `json:"commits,omitzero"`
+	// forge is where the repository's pull requests are. Without it, and outside of github.com and gitlab.com, none is used.
+	// +optional
+	Forge *ForgeSource `json:"forge,omitempty"`
+	// images says how the registries are read whose images the services track.
+	// +optional
+	Images *ImageRule `json:"images,omitempty"`
+	// notifications say which events are told where.
+	// +kubebuilder:validation:MaxItems=32
+	// +listType=map
+	// +listMapKey=name
+	// +optional
+	Notifications []Notification `json:"notifications,omitempty"`
 	// suspend stops the fleet: no commit moves any App. Drift is still undone.
 	// +optional
 	Suspend bool `json:"suspend,omitempty"`

@@ -49,9 +49,32 @@ type ReleaseEnvironment struct {
 	// gone is true when the service's folder is not there any more: what it ran is removed.
 	// +optional
 	Gone bool `json:"gone,omitempty"`
+	// promote is set if images come here by a change that Sengu writes to Git: commit or pullRequest. The digest is then
+	// that of the change.
+	// +optional
+	Promote Promote `json:"promote,omitempty"`
+	// wanted are the images that the change writes.
+	// +optional
+	// +listType=atomic
+	Wanted []WantedImage `json:"wanted,omitempty"`
+	// revision is the commit that renders the digest here, if it is another than that of the Release. If the environment is
+	// reached by a change to Git that has not been made yet, there is none: see written.
+	// +optional
+	Revision string `json:"revision,omitempty"`
+	// written is true once a commit of the branch renders what the change is to be.
+	// +optional
+	Written bool `json:"written,omitempty"`
 	// rollbackBlocked is why what runs after this Release cannot be rolled back to an earlier revision.
 	// +optional
 	RollbackBlocked string `json:"rollbackBlocked,omitempty"`
+}
+
+// WantedImage is an image that a change writes.
+type WantedImage struct {
+	// name of the image in sengu.yaml.
+	Name string `json:"name"`
+	// image with its tag or digest.
+	Image string `json:"image"`
 }
 
 // Verb is what a person may do to a Release or to an environment of a service.
@@ -224,7 +247,7 @@ type StepStatus struct {
 
 // Gate is one thing that lets a Release into an environment, or does not.
 type Gate struct {
-	// name of the gate: after, hold, turn, plan, removal, windows, approval, failures, group or parallel.
+	// name of the gate: after, hold, turn, plan, removal, windows, approval, failures, group, parallel or git.
 	Name string `json:"name"`
 	// open is true when the gate lets the Release through.
 	Open bool `json:"open"`
@@ -275,10 +298,34 @@ type ReleaseEnvironmentStatus struct {
 	// degraded is since when it is in a state that does not mend itself.
 	// +optional
 	Degraded *metav1.Time `json:"degraded,omitempty"`
+	// proposal is the change that Sengu has written to Git for this environment.
+	// +optional
+	Proposal *ProposalStatus `json:"proposal,omitempty"`
 	// steps are the Jobs and checks that have begun.
 	// +optional
 	// +listType=atomic
 	Steps []StepStatus `json:"steps,omitempty"`
+}
+
+// ProposalStatus is a change that Sengu has written to Git for an environment.
+type ProposalStatus struct {
+	// commit that holds the change.
+	// +optional
+	Commit string `json:"commit,omitempty"`
+	// branch of a pull request.
+	// +optional
+	Branch string `json:"branch,omitempty"`
+	// number and url of the pull request.
+	// +optional
+	Number int64 `json:"number,omitempty"`
+	// +optional
+	URL string `json:"url,omitempty"`
+	// closed is true if somebody has closed the pull request without merging it.
+	// +optional
+	Closed bool `json:"closed,omitempty"`
+	// revert is true if the change takes back what has failed.
+	// +optional
+	Revert bool `json:"revert,omitempty"`
 }
 
 // Transition is one thing that happened to a Release.
