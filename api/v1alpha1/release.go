@@ -15,6 +15,11 @@ type Commit struct {
 	// committed is when the commit was made, as it says itself.
 	// +optional
 	Committed *metav1.Time `json:"committed,omitempty"`
+	// images that the commit says it writes, with the digests that their tags led to. It may say anything.
+	// +kubebuilder:validation:MaxItems=64
+	// +listType=atomic
+	// +optional
+	Images []string `json:"images,omitempty"`
 }
 
 // ReleaseEnvironment is what a Release intends for one environment. It is locked: if the same revision comes to render

@@ -1,0 +1,63 @@
+package release
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/sengu-dev/sengu/api/v1alpha1"
+)
+
+// Quarantine returns the images that no machine may choose again for a service, sorted: those that a Release brought new
+// to an environment where it then failed, and that have not passed anywhere since. An image stands there as the Release
+// names it, and with a digest behind it if the commit told which. Releases are those of one service, in any order. Where
+// it is not known what ran before, only what the commit says it writes counts as new.
+func Quarantine(releases []*v1alpha1.Release) []string {
+	sorted := slices.SortedFunc(slices.Values(releases), func(a, b *v1alpha1.Release) int {
+		return cmp.Compare(a.Spec.Sequence, b.Spec.Sequence)
+	})
+	good := map[string][]string{} // by environment: what passed last
+	bad := map[string]string{}    // by image: with its digest
+	for _, r := range sorted {
+		for _, at := range r.Status.Environments {
+			i := slices.IndexFunc(r.Spec.Environments, func(e v1alpha1.ReleaseEnvironment) bool { return e.Name == at.Name })
+			if i < 0 {
+				continue
+			}
+			images := r.Spec.Environments[i].Images
+			switch at.Stage {
+			case v1alpha1.StageDone:
+				good[at.Name] = images
+				for _, image := range images {
+					if !at.Unchanged {
+						delete(bad, image)
+					}
+				}
+			case v1alpha1.StageFailed, v1alpha1.StageRolledBack:
+				for _, image := range images {
+					before, known := good[at.Name]
+					told := withDigest(image, r.Spec.Commit.Images)
+					if known && !slices.Contains(before, image) || !known && told != image {
+						bad[image] = told
+					}
+				}
+			}
+		}
+	}
+	var all []string
+	for _, image := range bad {
+		all = append(all, image)
+	}
+	slices.Sort(all)
+	return all
+}
+
+// withDigest returns an image with the digest that one of told has for it.
+func withDigest(image string, told []string) string {
+	for _, text := range told {
+		if strings.HasPrefix(text, image+"@") {
+			return text
+		}
+	}
+	return image
+}
