@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -161,7 +162,8 @@ type follower struct {
 	news  chan struct{}
 }
 
-// follow watches a kind in the target namespace, until the test ends or the API server does.
+// follow watches a kind in the target namespace, until the test ends or the API server does. A watch that the API server
+// ends, as it does with one that is behind or old, goes on where it was.
 func (s *sengu) follow(p *plane, list client.ObjectList, options ...client.ListOption) *follower {
 	s.Helper()
 	return s.followIn(p, s.target, list, options...)
@@ -171,7 +173,9 @@ func (s *sengu) follow(p *plane, list client.ObjectList, options ...client.ListO
 func (s *sengu) followIn(p *plane, namespace string, list client.ObjectList, options ...client.ListOption) *follower {
 	s.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	w, err := p.Watch(ctx, list, append(options, client.InNamespace(namespace))...)
+	from := &client.ListOptions{Namespace: namespace, Raw: &metav1.ListOptions{AllowWatchBookmarks: true}}
+	from.ApplyOptions(options)
+	w, err := p.Watch(ctx, list, from)
 	if err != nil {
 		cancel()
 		s.Fatal(err)
@@ -180,10 +184,11 @@ func (s *sengu) followIn(p *plane, namespace string, list client.ObjectList, opt
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		for event := range w.ResultChan() {
-			if object, ok := event.Object.(client.Object); ok && event.Type != watch.Bookmark {
-				f.note(sight{event.Type, object})
+		for err == nil {
+			if !f.read(w, from.Raw) || ctx.Err() != nil {
+				break
 			}
+			w, err = p.Watch(ctx, list, from)
 		}
 		f.mu.Lock()
 		f.ended = true
@@ -192,10 +197,29 @@ func (s *sengu) followIn(p *plane, namespace string, list client.ObjectList, opt
 	}()
 	s.Cleanup(func() {
 		cancel()
-		w.Stop()
 		<-done
 	})
 	return f
+}
+
+// read notes what a watch tells until it ends, and up to where that was. It reports whether a watch can go on from there.
+func (f *follower) read(w watch.Interface, from *metav1.ListOptions) bool {
+	defer w.Stop()
+	newest, _ := strconv.ParseUint(from.ResourceVersion, 10, 64)
+	for event := range w.ResultChan() {
+		object, ok := event.Object.(client.Object)
+		if !ok {
+			return false // an error: what happened meanwhile is not told any more
+		}
+		if version, err := strconv.ParseUint(object.GetResourceVersion(), 10, 64); err == nil && version > newest {
+			newest = version
+			from.ResourceVersion = object.GetResourceVersion()
+		}
+		if event.Type != watch.Bookmark {
+			f.note(sight{event.Type, object})
+		}
+	}
+	return from.ResourceVersion != ""
 }
 
 func (f *follower) note(one sight) {

@@ -45,8 +45,9 @@ func (r *Reconciler) plan(ctx context.Context, o observation) {
 	if len(o.concerned) > 0 {
 		o.look.st.planFailure.Store(nil)
 	}
-	for service := range o.concerned {
-		r.planner.start(ctx, task{key, service}, o.revision,
+	q := question{o.revision, o.fleet.Generation}
+	for service, suspect := range o.concerned {
+		r.planner.start(ctx, task{key, service}, q, suspect,
 			func(ctx context.Context) error { return o.look.plan(ctx, service) },
 			func(err error) { r.planned(ctx, key, o.look.st, service, err) })
 	}

@@ -24,8 +24,8 @@ type observation struct {
 	lost map[string]v1alpha1.AppSpec
 	// standing is what the Fleet ran before its cluster was lost.
 	standing []standing.App
-	// concerned are the services to be looked at, by look.
-	concerned map[string]struct{}
+	// concerned are the services to be looked at, by look: true for one that is suspected, and has to be looked at anew.
+	concerned map[string]bool
 	look      *survey
 	// baseline is true until a revision has been compared once: what is there then is delivered as it is.
 	baseline bool

@@ -200,16 +200,19 @@ func (r *Reconciler) list(ctx context.Context, fleet *v1alpha1.Fleet, st *state)
 	return nil
 }
 
-// concerned returns the services that may be something else at the revision than what they are meant to be.
-func (r *Reconciler) concerned(ctx context.Context, look *survey, all view) (map[string]struct{}, error) {
+// concerned returns the services that may be something else at the revision than what they are meant to be, and whether
+// they have to be looked at anew.
+func (r *Reconciler) concerned(ctx context.Context, look *survey, all view) (map[string]bool, error) {
 	services := look.moved(all)
 	there := func(service string) {
-		if _, still := look.places[service]; still {
-			services[service] = struct{}{}
+		if _, still := look.places[service]; still && !services[service] {
+			services[service] = false
 		}
 	}
 	for service := range look.st.roster.suspected() {
-		there(service)
+		if _, still := look.places[service]; still {
+			services[service] = true
+		}
 	}
 	switch look.st.compared {
 	case look.revision:

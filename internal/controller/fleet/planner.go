@@ -29,8 +29,15 @@ type task struct {
 }
 
 type attempt struct {
-	revision string
+	question question
 	cancel   context.CancelFunc
+}
+
+// question is what a look finds out.
+type question struct {
+	revision string
+	// generation of the Fleet.
+	generation int64
 }
 
 func newPlanner() *planner {
@@ -50,13 +57,18 @@ func (p *planner) pending(fleet types.NamespacedName) int {
 	return n
 }
 
-// start runs f, which looks at a service at a revision. A look at an older revision is given up. Done is called at the
-// end, when pending has counted it.
-func (p *planner) start(ctx context.Context, t task, revision string, f func(context.Context) error, done func(error)) {
+// start runs f, which looks at a service. A look that is after something else is given up, and so is one that is after
+// the same if it has to be anew; else that goes on. Done is called at the end, when pending has counted it.
+func (p *planner) start(ctx context.Context, t task, q question, anew bool, f func(context.Context) error, done func(error)) {
 	ctx, cancel := context.WithCancel(ctx)
-	is := &attempt{revision: revision, cancel: cancel}
+	is := &attempt{question: q, cancel: cancel}
 	p.mu.Lock()
 	if before := p.tasks[t]; before != nil {
+		if before.question == q && !anew {
+			p.mu.Unlock()
+			cancel()
+			return // else one that takes longer than two polls lie apart would never end
+		}
 		before.cancel()
 	}
 	p.tasks[t] = is

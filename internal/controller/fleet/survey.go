@@ -47,8 +47,8 @@ func placesOf(fleet *v1alpha1.Fleet, places []layout.Place) map[string]map[strin
 }
 
 // moved returns the services of which a folder came, went or leads elsewhere.
-func (s *survey) moved(all view) map[string]struct{} {
-	found := map[string]struct{}{}
+func (s *survey) moved(all view) map[string]bool {
+	found := map[string]bool{}
 	note := func(service string) {
 		for _, env := range s.fleet.Spec.Environments {
 			place, wanted := s.places[service][env.Name]
@@ -56,10 +56,10 @@ func (s *survey) moved(all view) map[string]struct{} {
 			switch {
 			case wanted && !exists:
 				if !s.baseline {
-					found[service] = struct{}{}
+					found[service] = false
 				}
 			case wanted != exists, wanted && !samePlace(is, s.target(env, place)):
-				found[service] = struct{}{}
+				found[service] = false
 			}
 		}
 	}
