@@ -55,20 +55,13 @@ type ReleaseEnvironment struct {
 	// +optional
 	Gone bool `json:"gone,omitempty"`
 	// promote is set if images come here by a change that Sengu writes to Git: commit or pullRequest. The digest is then
-	// that of the change.
+	// that of the change, and steps tell which commit has it.
 	// +optional
 	Promote Promote `json:"promote,omitempty"`
 	// wanted are the images that the change writes.
 	// +optional
 	// +listType=atomic
 	Wanted []WantedImage `json:"wanted,omitempty"`
-	// revision is the commit that renders the digest here, if it is another than that of the Release. If the environment is
-	// reached by a change to Git that has not been made yet, there is none: see written.
-	// +optional
-	Revision string `json:"revision,omitempty"`
-	// written is true once a commit of the branch renders what the change is to be.
-	// +optional
-	Written bool `json:"written,omitempty"`
 	// rollbackBlocked is why what runs after this Release cannot be rolled back to an earlier revision.
 	// +optional
 	RollbackBlocked string `json:"rollbackBlocked,omitempty"`
@@ -139,10 +132,21 @@ type ReleaseAction struct {
 	SkipGates bool `json:"skipGates,omitempty"`
 }
 
+// ReleaseStep is a commit that renders what a Release intends for an environment.
+type ReleaseStep struct {
+	// environment that the commit brings the Release to.
+	// +kubebuilder:validation:MaxLength=40
+	Environment string `json:"environment"`
+	// revision is the full hash of the commit.
+	// +kubebuilder:validation:Pattern=`^([0-9a-f]{40}|[0-9a-f]{64})$`
+	Revision string `json:"revision"`
+}
+
 // ReleaseSpec is one change of one service: what it brings to each environment, and what people did to it.
 //
 // +kubebuilder:validation:XValidation:rule="self.fleet == oldSelf.fleet && self.service == oldSelf.service && self.revision == oldSelf.revision && self.sequence == oldSelf.sequence && self.group == oldSelf.group && self.environments == oldSelf.environments",message="a Release is what it was made for: only actions may be added to it"
 // +kubebuilder:validation:XValidation:rule="(has(oldSelf.actions) ? oldSelf.actions.size() : 0) <= (has(self.actions) ? self.actions.size() : 0) && (!has(oldSelf.actions) || oldSelf.actions.all(i, a, self.actions[i] == a))",message="actions can only be added to, not changed or taken back"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.steps) || has(self.steps) && oldSelf.steps.all(s, self.steps.exists(n, n == s))",message="steps can only be added to, not changed or taken back"
 type ReleaseSpec struct {
 	// fleet is the name of the Fleet of this namespace that the service is of.
 	// +kubebuilder:validation:MinLength=1
@@ -167,11 +171,35 @@ type ReleaseSpec struct {
 	// +kubebuilder:validation:MaxItems=256
 	// +listType=atomic
 	Environments []ReleaseEnvironment `json:"environments"`
+	// steps are the commits of the branch by which the Release comes to environments that are reached through Git.
+	// +kubebuilder:validation:MaxItems=256
+	// +listType=map
+	// +listMapKey=environment
+	// +optional
+	Steps []ReleaseStep `json:"steps,omitempty"`
 	// actions are what people did, the oldest first.
 	// +kubebuilder:validation:MaxItems=100
 	// +listType=atomic
 	// +optional
 	Actions []ReleaseAction `json:"actions,omitempty"`
+}
+
+// Step is the commit by which the Release comes to an environment that is reached through Git, "" if there is none yet.
+func (s *ReleaseSpec) Step(environment string) string {
+	for _, step := range s.Steps {
+		if step.Environment == environment {
+			return step.Revision
+		}
+	}
+	return ""
+}
+
+// RevisionIn is the commit that a Release brings an environment to.
+func (s *ReleaseSpec) RevisionIn(environment string) string {
+	if step := s.Step(environment); step != "" {
+		return step
+	}
+	return s.Revision
 }
 
 // Stage says how far a Release has come, as a whole or in one environment.
@@ -252,7 +280,7 @@ type StepStatus struct {
 
 // Gate is one thing that lets a Release into an environment, or does not.
 type Gate struct {
-	// name of the gate: after, hold, turn, plan, removal, windows, approval, failures, group, parallel or git.
+	// name of the gate: after, hold, turn, plan, removal, windows, approval, failures, group, parallel, git or merge.
 	Name string `json:"name"`
 	// open is true when the gate lets the Release through.
 	Open bool `json:"open"`

@@ -89,7 +89,7 @@ func (d *decider) move(r *journey, name string, p *place) {
 		p.Removal = v1alpha1.RemovalPending
 	} else {
 		p.Create, p.Removal = p.app == nil, ""
-		p.Source = v1alpha1.AppSource{Revision: r.Spec.Revision, Path: intent.Path, Cluster: intent.Cluster, Namespace: intent.Namespace}
+		p.Source = v1alpha1.AppSource{Revision: r.Spec.RevisionIn(name), Path: intent.Path, Cluster: intent.Cluster, Namespace: intent.Namespace}
 		p.Digest = intent.Digest
 	}
 	if intent.RollbackBlocked != "" {

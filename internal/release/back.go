@@ -36,6 +36,9 @@ func (d *decider) fail(r *journey, name string, p *place, why string) {
 	case p.Hold.RollbackTo == "" || p.Hold.Refused != "":
 		p.Hold.Release, p.Hold.Own, p.Hold.Images = r.Name, intent.Own, intent.Images
 	}
+	if intent.Promote != "" && r.Spec.Step(name) != "" && r.at(name).Moved != nil && p.app != nil && p.Release != r.Name {
+		r.at(name).Proposal = &v1alpha1.ProposalStatus{Revert: true} // Git says still what has failed
+	}
 	d.stop(r, name, v1alpha1.StageFailed, told)
 }
 
@@ -138,7 +141,7 @@ func (d *decider) target(name string, p *place) (v1alpha1.GoodSource, string) {
 	refusal := fmt.Sprintf("%s is no revision that was good in %s: `sengu release list %s` shows those that were", asked, name, d.Name)
 	for _, r := range slices.Backward(d.releases) {
 		intent := r.intent(name)
-		if r.Name != asked && r.Spec.Revision != asked || intent == nil {
+		if r.Name != asked && r.Spec.Revision != asked && r.Spec.RevisionIn(name) != asked || intent == nil {
 			continue
 		}
 		switch {
@@ -148,7 +151,7 @@ func (d *decider) target(name string, p *place) (v1alpha1.GoodSource, string) {
 			refusal = fmt.Sprintf("%s has not passed %s: `sengu release list %s` shows those that have", r.Name, name, d.Name)
 		default:
 			good := v1alpha1.GoodSource{
-				Source: v1alpha1.AppSource{Revision: r.Spec.Revision, Path: intent.Path, Cluster: intent.Cluster, Namespace: intent.Namespace},
+				Source: v1alpha1.AppSource{Revision: r.Spec.RevisionIn(name), Path: intent.Path, Cluster: intent.Cluster, Namespace: intent.Namespace},
 				Digest: intent.Digest, Release: r.Name,
 			}
 			return good, d.blockedSince(&good, name, p)

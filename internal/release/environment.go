@@ -94,6 +94,7 @@ func (d *decider) attempt(r *journey, env v1alpha1.Environment, p *place, inside
 	}
 	gates := d.gates(r, env, p, inside)
 	if slices.ContainsFunc(gates, func(g v1alpha1.Gate) bool { return !g.Open }) {
+		d.propose(r, env.Name, gates)
 		return gates
 	}
 	d.release(r, env.Name, p)

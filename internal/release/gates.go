@@ -22,15 +22,20 @@ const (
 	gateFailures = "failures"
 	gateGroup    = "group"
 	gateParallel = "parallel"
+	gateGit      = "git"
+	gateMerge    = "merge"
 )
 
 // forPeople are the gates that a person opens: that a Release stands before one is worth a word.
-var forPeople = map[string]bool{gateHold: true, gateRemoval: true, gateApproval: true, gateFailures: true}
+var forPeople = map[string]bool{gateHold: true, gateRemoval: true, gateApproval: true, gateFailures: true, gateMerge: true}
 
 // gates judges everything that may keep r out of an environment, in the order in which it is told. A person's promotion
 // past the gates opens all but a hold, the turn of what may not be interrupted, and a plan that is not known.
 func (d *decider) gates(r *journey, env v1alpha1.Environment, p *place, inside *journey) []v1alpha1.Gate {
 	gates := []v1alpha1.Gate{d.hold(r, env.Name, p), d.turn(env.Name, inside), d.plan(r, env.Name)}
+	if r.intent(env.Name).Promote != "" {
+		gates = append(gates, d.git(r, env.Name))
+	}
 	if _, skips := r.promoted(env.Name); skips {
 		return gates
 	}
@@ -38,7 +43,7 @@ func (d *decider) gates(r *journey, env v1alpha1.Environment, p *place, inside *
 		gates = append(gates, d.removal(r, env))
 	}
 	gates = append(gates, d.window(env.Name))
-	if env.Approval != nil {
+	if env.Approval != nil && r.intent(env.Name).Promote != v1alpha1.PromotePullRequest { // where merging is the approval
 		gates = append(gates, d.approval(r, env))
 	}
 	return append(gates, d.failures(r, env), d.group(r, env), d.parallel(r))

@@ -19,6 +19,7 @@ func Next(s Service) Decision {
 	for _, r := range d.releases {
 		d.welcome(r)
 		d.listen(r)
+		d.written(r)
 		d.act(r)
 	}
 	for _, env := range s.Fleet.Spec.Environments {
@@ -40,6 +41,7 @@ type decider struct {
 	places   map[string]*place
 	jobs     []StepKey
 	checks   []StepKey
+	writes   []Place
 	look     time.Time
 }
 
@@ -98,7 +100,7 @@ func copied(st v1alpha1.ReleaseStatus) v1alpha1.ReleaseStatus {
 // decision gathers what has changed.
 func (d *decider) decision() Decision {
 	out := Decision{
-		Moves: map[string]Move{}, Statuses: map[string]v1alpha1.ReleaseStatus{}, Jobs: d.atWork(d.jobs), Checks: d.atWork(d.checks), Look: d.look,
+		Moves: map[string]Move{}, Statuses: map[string]v1alpha1.ReleaseStatus{}, Jobs: d.atWork(d.jobs), Checks: d.atWork(d.checks), Writes: d.writes, Look: d.look,
 	}
 	for name, p := range d.places {
 		if differ(p.was, p.Move) {

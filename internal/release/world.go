@@ -29,6 +29,8 @@ type Service struct {
 	Jobs map[StepKey]JobState
 	// Looks are the answers of the checks that were asked since the last decision. One may be lost, but is not given twice.
 	Looks map[StepKey]Look
+	// Written is what has become of the changes that were to be written to Git, as far as it is news.
+	Written map[Place]Written
 	// Peers are how the other Releases of a group fare, by group and environment. They have to be of now: a limit is kept
 	// as far as they are.
 	Peers map[Peer]Peers
@@ -43,6 +45,13 @@ type Place struct{ Release, Environment string }
 type StepKey struct {
 	Release, Environment, Step string
 	Attempt                    int32
+}
+
+// Written is what has become of a change that was to be written to Git for a Release in an environment.
+type Written struct {
+	v1alpha1.ProposalStatus
+	// Problem is why it could not be written yet. It is tried again.
+	Problem string
 }
 
 // Peer is a group of Releases in an environment.
@@ -115,6 +124,9 @@ type Decision struct {
 	Statuses map[string]v1alpha1.ReleaseStatus
 	// Jobs that should exist, and Checks that are to be asked now.
 	Jobs, Checks []StepKey
+	// Writes are the changes that Git should hold, each to be made, or to be brought up to date if it was. A Release that
+	// failed in an environment asks there for its change to be taken back.
+	Writes []Place
 	// Look is when to decide again if nothing happens until then; zero if there is no such time.
 	Look time.Time
 }

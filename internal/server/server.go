@@ -197,18 +197,19 @@ func compose(mgr ctrl.Manager, m means, o Options) parts {
 	}
 	targets := target.NewRegistry(mgr.GetClient())
 	ledger := handover.New()
+	fleets := &fleet.Reconciler{
+		Client: mgr.GetClient(), Records: m.records, Repositories: m.repositories, Renderer: m.renderer, Renders: render.Fingerprint(),
+		Targets: targets, Key: m.key, Ledger: ledger, Log: o.Logger, Now: o.Clock.Now,
+	}
 	apps := &app.Reconciler{
 		Client: mgr.GetClient(), Records: m.records, Namespace: o.Namespace, Repositories: m.repositories, Renderer: m.renderer, Targets: targets, Ledger: ledger, Key: m.key,
 		Events: mgr.GetEventRecorder("sengu"), Renders: render.Fingerprint(), Workers: workers, Log: o.Logger, Now: o.Clock.Now,
 	}
 	return parts{
-		targets: targets, apps: apps,
-		fleets: &fleet.Reconciler{
-			Client: mgr.GetClient(), Records: m.records, Repositories: m.repositories, Renderer: m.renderer, Renders: render.Fingerprint(),
-			Targets: targets, Key: m.key, Ledger: ledger, Log: o.Logger, Now: o.Clock.Now,
-		},
+		targets: targets, apps: apps, fleets: fleets,
 		releases: &release.Reconciler{
 			Client: mgr.GetClient(), Records: m.records, Repositories: m.repositories, Targets: targets, Probes: m.probes, Logs: m.past,
+			Pushed: fleets.Pushed,
 			Maker:  origin.Maker{Renderer: m.renderer, Secrets: mgr.GetClient(), Key: m.key},
 			Ledger: ledger, Log: o.Logger, Clock: o.Clock,
 		},

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
 	"github.com/sengu-dev/sengu/internal/controller/origin"
+	"github.com/sengu-dev/sengu/internal/controller/scribe"
 	"github.com/sengu-dev/sengu/internal/gitrepo"
 	"github.com/sengu-dev/sengu/internal/layout"
 	"github.com/sengu-dev/sengu/internal/standing"
@@ -100,6 +101,13 @@ func (r *Reconciler) observe(ctx context.Context, fleet *v1alpha1.Fleet, st *sta
 	services, err := r.concerned(ctx, look, view)
 	if err != nil {
 		return observation{}, err
+	}
+	if len(services) > 0 {
+		message, err := repository.Message(ctx, revision)
+		if err != nil {
+			return observation{}, err
+		}
+		look.images = scribe.ImagesOf(message)
 	}
 	if len(services) > 0 {
 		if err := r.clustersKnown(ctx, fleet); err != nil {

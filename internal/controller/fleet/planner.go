@@ -103,11 +103,15 @@ func (p *planner) close() { p.group.Wait() }
 
 // plan looks at a service, and makes its Release if the revision changes it.
 func (s *survey) plan(ctx context.Context, service string) error {
-	environments, news, err := s.service(ctx, service)
-	if err != nil || !news {
+	chain := s.newChain(service)
+	environments, news, err := s.service(ctx, chain)
+	if err != nil {
 		return err
 	}
-	release := s.release(service, environments)
+	if !news {
+		return chain.adopt(ctx)
+	}
+	release := s.release(service, environments, stepsOf(chain.steps))
 	if err := s.Records.Create(ctx, release); err != nil && !apierrors.IsAlreadyExists(err) {
 		return fmt.Errorf("create Release %s: %w", release.Name, err)
 	}

@@ -79,6 +79,8 @@ type course struct {
 	Group        string
 	Ended        bool
 	Environments map[string]v1alpha1.ReleaseEnvironment
+	// Steps are the commits by which it comes to environments that are reached through Git.
+	Steps map[string]string
 	// Passed holds the environments that the Release has passed.
 	Passed map[string]bool
 }
@@ -86,7 +88,10 @@ type course struct {
 func courseOf(r *v1alpha1.Release) course {
 	c := course{
 		Release: r.Name, Sequence: r.Spec.Sequence, Revision: r.Spec.Revision, Group: r.Spec.Group, Ended: r.Status.Ended != nil,
-		Environments: map[string]v1alpha1.ReleaseEnvironment{}, Passed: map[string]bool{},
+		Environments: map[string]v1alpha1.ReleaseEnvironment{}, Steps: map[string]string{}, Passed: map[string]bool{},
+	}
+	for _, step := range r.Spec.Steps {
+		c.Steps[step.Environment] = step.Revision
 	}
 	for _, env := range r.Status.Environments {
 		c.Passed[env.Name] = env.Stage == v1alpha1.StageDone

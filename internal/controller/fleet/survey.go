@@ -24,6 +24,8 @@ type survey struct {
 	tree       *gitrepo.Tree
 	revision   string
 	commit     gitrepo.CommitInfo
+	// images are those that the commit says it writes.
+	images []string
 	// sequence of the Releases that are made.
 	sequence int64
 	// places are the folders of the revision, by service and environment.
@@ -106,7 +108,8 @@ func (s *survey) target(env v1alpha1.Environment, place layout.Place) v1alpha1.R
 }
 
 // service returns what the revision means a service to be in each environment, and whether that is news.
-func (s *survey) service(ctx context.Context, service string) (environments []v1alpha1.ReleaseEnvironment, news bool, err error) {
+func (s *survey) service(ctx context.Context, chain *chain) (environments []v1alpha1.ReleaseEnvironment, news bool, err error) {
+	service := chain.service
 	for _, env := range s.fleet.Spec.Environments {
 		place, wanted := s.places[service][env.Name]
 		is, exists := s.intended(service, env.Name)
@@ -123,7 +126,7 @@ func (s *survey) service(ctx context.Context, service string) (environments []v1
 		case !exists && s.baseline:
 			continue // it is made as it is
 		}
-		next, differs, err := s.environment(ctx, service, env, place, is, exists)
+		next, differs, err := chain.environment(ctx, env, place, is, exists)
 		if err != nil {
 			return nil, false, err
 		}
@@ -158,11 +161,15 @@ func (s *survey) environment(ctx context.Context, service string, env v1alpha1.E
 	if err := s.render(ctx, service, s.tree, s.revision, &next); err != nil {
 		return next, false, err
 	}
+	return next, s.differs(ctx, service, is, next, exists), nil
+}
+
+// differs reports whether what a revision means an App to be is other than what it is meant to be.
+func (s *survey) differs(ctx context.Context, service string, is, next v1alpha1.ReleaseEnvironment, exists bool) bool {
 	if exists && is.Digest == "" && is.Problem == "" && next.Digest != "" {
 		s.recall(ctx, service, &is)
 	}
-	differs := !exists || !samePlace(is, next) || next.Digest == "" && next.Problem == "" || next.Digest != is.Digest || next.Problem != is.Problem
-	return next, differs, nil
+	return !exists || !samePlace(is, next) || next.Digest == "" && next.Problem == "" || next.Digest != is.Digest || next.Problem != is.Problem
 }
 
 // own returns the hash of the service's own files.
@@ -198,7 +205,7 @@ func (s *survey) reads(service, environment string, is v1alpha1.ReleaseEnvironme
 
 // render finds out what a revision renders in an environment. A failure that a new commit has to mend becomes the
 // problem of the environment; one that may pass leaves it without a digest.
-func (s *survey) render(ctx context.Context, service string, tree *gitrepo.Tree, revision string, env *v1alpha1.ReleaseEnvironment) error {
+func (s *survey) render(ctx context.Context, service string, tree render.Source, revision string, env *v1alpha1.ReleaseEnvironment) error {
 	t, _ := s.Targets.Get(types.NamespacedName{Namespace: s.fleet.Namespace, Name: env.Cluster})
 	if t == nil {
 		return nil // what the cluster is capable of is not known
@@ -231,7 +238,7 @@ func (s *survey) render(ctx context.Context, service string, tree *gitrepo.Tree,
 	if d.Inputs != nil {
 		inputs = d.Inputs
 	}
-	if revision == s.revision {
+	if tree == render.Source(s.tree) {
 		s.st.roster.plan(name, reading{service: service, digest: d.Digest, inputs: inputs.Paths(), state: inputs.Digest()})
 	}
 	return nil
@@ -264,7 +271,7 @@ func short(text string) string {
 }
 
 // release is the Release that makes environments of a service.
-func (s *survey) release(service string, environments []v1alpha1.ReleaseEnvironment) *v1alpha1.Release {
+func (s *survey) release(service string, environments []v1alpha1.ReleaseEnvironment, steps []v1alpha1.ReleaseStep) *v1alpha1.Release {
 	sequence := s.sequence
 	if last := s.st.roster.course(service); last.Sequence >= sequence {
 		sequence = s.st.roster.last() + 1 // the same commit renders something else now
@@ -280,8 +287,9 @@ func (s *survey) release(service string, environments []v1alpha1.ReleaseEnvironm
 			Fleet: s.fleet.Name, Service: service, Revision: s.revision, Sequence: sequence, Group: group,
 			Commit: v1alpha1.Commit{
 				Title: clip(s.commit.Subject), Author: clip(s.commit.Author + " <" + s.commit.Address + ">"), Committed: &committed,
+				Images: s.images,
 			},
-			Environments: environments,
+			Environments: environments, Steps: steps,
 		},
 	}
 }

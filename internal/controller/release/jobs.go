@@ -145,7 +145,7 @@ func (r *Reconciler) order(ctx context.Context, fleet *v1alpha1.Fleet, one *v1al
 	}
 	app := appOf(fleet, one, env)
 	app.Spec.ServiceAccountName = fleet.Spec.ServiceAccountName
-	revision := one.Spec.Revision
+	revision := one.Spec.RevisionIn(env.Name)
 	if key.Attempt > 0 {
 		revision = fmt.Sprintf("%s.%d", revision, key.Attempt)
 	}

@@ -3,6 +3,7 @@ package release
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -23,6 +24,8 @@ import (
 type plans struct {
 	mu sync.Mutex
 	of map[types.NamespacedName]map[string]plan
+	// read are the generations of the Releases that the plans were read for: one changes when a commit becomes its step.
+	read map[types.NamespacedName]int64
 }
 
 // plan is what a Release does in an environment besides applying.
@@ -55,25 +58,29 @@ func (p *plans) request(name types.NamespacedName, key release.StepKey) (deliver
 	return h, ok
 }
 
-func (p *plans) get(name types.NamespacedName) map[string]plan {
+func (p *plans) get(name types.NamespacedName, generation int64) map[string]plan {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.read[name] != generation {
+		return nil
+	}
 	return p.of[name]
 }
 
-func (p *plans) put(name types.NamespacedName, all map[string]plan) {
+func (p *plans) put(name types.NamespacedName, generation int64, all map[string]plan) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.of == nil {
-		p.of = map[types.NamespacedName]map[string]plan{}
+		p.of, p.read = map[types.NamespacedName]map[string]plan{}, map[types.NamespacedName]int64{}
 	}
-	p.of[name] = all
+	p.of[name], p.read[name] = all, generation
 }
 
 func (p *plans) forget(name types.NamespacedName) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.of, name)
+	delete(p.read, name)
 }
 
 // plan adds to world what its Releases do besides applying, and whether they may do it now.
@@ -88,22 +95,32 @@ func (r *Reconciler) plan(ctx context.Context, world *release.Service) error {
 		name := types.NamespacedName{Namespace: one.Namespace, Name: one.Name}
 		if one.Status.Ended != nil {
 			r.plans.forget(name)
+			if !revertsIn(one) {
+				r.desk.forget(one)
+			}
 			continue
 		}
-		known := r.plans.get(name)
+		known := r.plans.get(name, one.Generation)
 		if known == nil {
 			read, err := r.read(ctx, world.Fleet, one)
 			if err != nil {
 				return err
 			}
 			known = read
-			r.plans.put(name, known)
+			r.plans.put(name, one.Generation, known)
 		}
 		for env, does := range known {
 			world.Plans[release.Place{Release: one.Name, Environment: env}] = does.Plan
 		}
 	}
 	return nil
+}
+
+// revertsIn reports whether a Release that has ended asks for its change in Git to be taken back.
+func revertsIn(one *v1alpha1.Release) bool {
+	return slices.ContainsFunc(one.Status.Environments, func(at v1alpha1.ReleaseEnvironmentStatus) bool {
+		return at.Proposal != nil && at.Proposal.Revert && at.Proposal.Commit == ""
+	})
 }
 
 // windowOf asks an environment's calendar. One that cannot be read lets nothing in.
@@ -118,12 +135,12 @@ func windowOf(env v1alpha1.Environment, now time.Time) release.Window {
 
 // read reads from Git what a Release does in each of its environments.
 func (r *Reconciler) read(ctx context.Context, fleet *v1alpha1.Fleet, one *v1alpha1.Release) (map[string]plan, error) {
-	tree, err := r.tree(ctx, fleet, one.Spec.Revision)
-	if err != nil {
-		return nil, err
-	}
 	all := map[string]plan{}
 	for _, env := range one.Spec.Environments {
+		tree, err := r.tree(ctx, fleet, one.Spec.RevisionIn(env.Name))
+		if err != nil {
+			return nil, err
+		}
 		does, err := r.readOne(ctx, fleet, one, env, tree)
 		if err != nil {
 			return nil, err
@@ -233,7 +250,7 @@ func appOf(fleet *v1alpha1.Fleet, one *v1alpha1.Release, env v1alpha1.ReleaseEnv
 	app.Namespace, app.Name = fleet.Namespace, layout.NameOfApp(fleet.Name, one.Spec.Service, env.Name)
 	app.Spec = v1alpha1.AppSpec{
 		Fleet: fleet.Name, Service: one.Spec.Service, Environment: env.Name,
-		Source: v1alpha1.AppSource{Revision: one.Spec.Revision, Path: env.Path, Cluster: env.Cluster, Namespace: env.Namespace},
+		Source: v1alpha1.AppSource{Revision: one.Spec.RevisionIn(env.Name), Path: env.Path, Cluster: env.Cluster, Namespace: env.Namespace},
 	}
 	return app
 }

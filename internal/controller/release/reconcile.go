@@ -42,7 +42,11 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	for _, other := range next {
 		r.waker.Wake(other)
 	}
-	r.alarm.Set(req.NamespacedName, decision.Look)
+	look := r.write(ctx, fleet, world, decision)
+	if look.IsZero() || !decision.Look.IsZero() && decision.Look.Before(look) {
+		look = decision.Look
+	}
+	r.alarm.Set(req.NamespacedName, look)
 	return ctrl.Result{}, nil
 }
 
@@ -73,6 +77,7 @@ func (r *Reconciler) observe(ctx context.Context, fleet *v1alpha1.Fleet, service
 		return world, err
 	}
 	r.states(ctx, &world)
+	world.Written = r.desk.results(world.Releases)
 	world.Looks = r.asker.answers(world.Releases)
 	return world, nil
 }

@@ -45,6 +45,10 @@ type Reconciler struct {
 	Maker   origin.Maker
 	// Probes asks over HTTP.
 	Probes *probe.Client
+	// Pushed is told that a branch of a repository has moved.
+	Pushed func(ctx context.Context, url string) error
+	// Changelog tells, in Markdown, what lies between two images of a repository; nil if nobody knows.
+	Changelog func(ctx context.Context, fleet *v1alpha1.Fleet, from, to string) (string, error)
 	// Logs keeps what Jobs have logged; nil if nobody does.
 	Logs Logs
 	// Ledger is told which Apps were moved.
@@ -61,6 +65,8 @@ type Reconciler struct {
 	plans    plans
 	jobs     jobs
 	asker    asker
+	desk     desk
+	forges   forges
 }
 
 // byService is the index of Releases by Fleet and service.
@@ -104,6 +110,7 @@ func (r *Reconciler) Close() {
 		r.alarm.Close()
 	}
 	r.asker.close()
+	r.desk.close()
 	r.jobs.close()
 }
 

@@ -37,7 +37,9 @@ func Edits(tree fs.FS, images []delivery.Image, folder string, wanted []v1alpha1
 
 // EditFunc returns the edit of a commit that writes images, as internal/gitrepo takes it.
 func EditFunc(images []delivery.Image, folder string, wanted []v1alpha1.WantedImage) func(context.Context, fs.FS) (map[string][]byte, error) {
-	return func(_ context.Context, tree fs.FS) (map[string][]byte, error) { return Edits(tree, images, folder, wanted) }
+	return func(_ context.Context, tree fs.FS) (map[string][]byte, error) {
+		return Edits(tree, images, folder, wanted)
+	}
 }
 
 // write writes one image. What earlier ones have made of the same file is kept.

@@ -1,0 +1,211 @@
+package fleet
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/sengu-dev/sengu/api/v1alpha1"
+	"github.com/sengu-dev/sengu/internal/controller/origin"
+	"github.com/sengu-dev/sengu/internal/controller/scribe"
+	"github.com/sengu-dev/sengu/internal/delivery"
+	"github.com/sengu-dev/sengu/internal/layout"
+	"github.com/sengu-dev/sengu/internal/release"
+)
+
+// chain looks at the environments of one service in their order, so that the images of one can be promoted to the next.
+type chain struct {
+	*survey
+	service string
+	// was and is are the images that each environment was meant to run, and is meant to now.
+	was, is map[string][]string
+	// course is what the service was meant to be, and steps the commits that bring environments there.
+	course course
+	steps  map[string]string
+	// quarantine are the images that have failed; nil until they are asked for.
+	quarantine []string
+}
+
+func (s *survey) newChain(service string) *chain {
+	return &chain{
+		survey: s, service: service, was: map[string][]string{}, is: map[string][]string{},
+		course: s.st.roster.course(service), steps: map[string]string{},
+	}
+}
+
+// wayOf says how images come to an environment.
+func wayOf(fleet *v1alpha1.Fleet, env v1alpha1.Environment) v1alpha1.Promote {
+	way := fleet.Spec.Promote
+	if env.Promote != "" {
+		way = env.Promote
+	}
+	if way == "" || len(env.After) == 0 {
+		return v1alpha1.PromoteRevision
+	}
+	return way
+}
+
+// promotes reports whether images of a Fleet come to any environment through Git.
+func promotes(fleet *v1alpha1.Fleet) bool {
+	return slices.ContainsFunc(fleet.Spec.Environments, func(env v1alpha1.Environment) bool {
+		return wayOf(fleet, env) != v1alpha1.PromoteRevision
+	})
+}
+
+// environment returns what the revision means the App of an environment to be, with what Sengu is to write for it.
+func (c *chain) environment(ctx context.Context, env v1alpha1.Environment, place layout.Place, is v1alpha1.ReleaseEnvironment, exists bool) (v1alpha1.ReleaseEnvironment, bool, error) {
+	if !promotes(c.fleet) {
+		return c.survey.environment(ctx, c.service, env, place, is, exists)
+	}
+	if err := c.imagesOf(ctx, &is); err != nil {
+		return is, false, err
+	}
+	next, differs, err := c.promoted(ctx, env, place, is, exists)
+	c.was[env.Name], c.is[env.Name] = is.Images, next.Images
+	return next, differs, err
+}
+
+// imagesOf completes what an App is meant to be with its images, if no Release has told them.
+func (c *chain) imagesOf(ctx context.Context, is *v1alpha1.ReleaseEnvironment) error {
+	m, runs := c.st.roster.member(layout.NameOfApp(c.fleet.Name, c.service, is.Name))
+	if is.Images != nil || is.Digest == "" || !runs || m.Source.Revision == "" {
+		return nil
+	}
+	tree, err := c.repository.Tree(ctx, m.Source.Revision)
+	if err != nil {
+		return nil //nolint:nilerr // then nothing is known to have changed
+	}
+	was := *is
+	if err := c.render(ctx, c.service, tree, m.Source.Revision, &was); err != nil {
+		return err
+	}
+	is.Images = was.Images
+	return nil
+}
+
+func (c *chain) promoted(ctx context.Context, env v1alpha1.Environment, place layout.Place, is v1alpha1.ReleaseEnvironment, exists bool) (v1alpha1.ReleaseEnvironment, bool, error) {
+	way := wayOf(c.fleet, env)
+	var edits map[string][]byte
+	var wanted []v1alpha1.WantedImage
+	if way != v1alpha1.PromoteRevision {
+		var err error
+		if wanted, edits, err = c.wanted(ctx, env, place, is); err != nil {
+			next := c.target(env, place)
+			next.Problem = short(err.Error())
+			return next, !exists || !samePlace(is, next) || next.Problem != is.Problem, nil
+		}
+	}
+	if len(edits) == 0 {
+		next, differs, err := c.survey.environment(ctx, c.service, env, place, is, exists)
+		if err == nil && !differs && is.Promote != "" && is.Problem == "" {
+			// Without a step, this is the change that was to be written.
+			next, c.steps[env.Name] = is, cmp.Or(c.course.Steps[env.Name], c.revision)
+		}
+		return next, differs, err
+	}
+	next := c.target(env, place)
+	own, err := c.own(place.Path)
+	if err != nil {
+		return next, false, err
+	}
+	next.Own, next.Promote, next.Wanted = own, way, wanted
+	if err := c.render(ctx, c.service, scribe.Over(c.tree, edits), c.revision, &next); err != nil {
+		return next, false, err
+	}
+	differs := c.differs(ctx, c.service, is, next, exists)
+	if !differs {
+		next = is
+	}
+	return next, differs, nil
+}
+
+// wanted returns the images that come to an environment from the one before it, and what files become by them. An image
+// is on its way when the environment before comes to run another, until it has been written here.
+func (c *chain) wanted(ctx context.Context, env v1alpha1.Environment, place layout.Place, is v1alpha1.ReleaseEnvironment) ([]v1alpha1.WantedImage, map[string][]byte, error) {
+	tracked, err := c.tracked(env, place)
+	if err != nil || len(tracked) == 0 {
+		return nil, nil, nil //nolint:nilerr // a Delivery that cannot be read is told where it is rendered
+	}
+	var wanted []v1alpha1.WantedImage
+	for _, before := range env.After {
+		was, now := scribe.Running(tracked, c.was[before]), scribe.Running(tracked, c.is[before])
+		for _, image := range tracked {
+			pending := is.Promote != "" && c.course.Steps[env.Name] == "" && slices.ContainsFunc(is.Wanted, func(w v1alpha1.WantedImage) bool { return w.Name == image.Name })
+			known := slices.ContainsFunc(wanted, func(w v1alpha1.WantedImage) bool { return w.Name == image.Name })
+			if now[image.Name] == "" || known || !pending && (c.was[before] == nil || now[image.Name] == was[image.Name]) {
+				continue
+			}
+			if failed, err := c.failed(ctx, now[image.Name]); err != nil || failed {
+				continue
+			}
+			wanted = append(wanted, v1alpha1.WantedImage{Name: image.Name, Image: now[image.Name]})
+		}
+	}
+	edits, err := scribe.Edits(c.tree, tracked, place.Path, wanted)
+	return wanted, edits, err
+}
+
+// tracked are the images that the service's Delivery names for an environment.
+func (c *chain) tracked(env v1alpha1.Environment, place layout.Place) ([]delivery.Image, error) {
+	app := &v1alpha1.App{
+		ObjectMeta: metav1.ObjectMeta{Namespace: c.fleet.Namespace, Name: layout.NameOfApp(c.fleet.Name, c.service, env.Name)},
+		Spec:       layout.SpecOf(c.fleet, env, place, c.revision),
+	}
+	settings, err := origin.Settings(origin.Order{App: app, Fleet: c.fleet, Source: c.tree})
+	return settings.Images, err
+}
+
+// failed reports whether an image is one that has failed, and that nobody promotes any more.
+func (c *chain) failed(ctx context.Context, image string) (bool, error) {
+	if c.quarantine == nil {
+		var releases v1alpha1.ReleaseList
+		err := c.Client.List(ctx, &releases, client.InNamespace(c.fleet.Namespace),
+			client.MatchingLabels{v1alpha1.LabelFleet: c.fleet.Name, v1alpha1.LabelService: c.service})
+		if err != nil {
+			return false, fmt.Errorf("list the Releases of %s: %w", c.service, err)
+		}
+		all := make([]*v1alpha1.Release, 0, len(releases.Items))
+		for i := range releases.Items {
+			all = append(all, &releases.Items[i])
+		}
+		c.quarantine = append([]string{}, release.Quarantine(all)...)
+	}
+	return slices.ContainsFunc(c.quarantine, func(bad string) bool { return scribe.Same(bad, image) }), nil
+}
+
+// adopt notes in the newest Release of a service which commits bring it further, where that is news.
+func (c *chain) adopt(ctx context.Context) error {
+	known := c.course.Steps
+	if c.course.Release == "" || !slices.ContainsFunc(slices.Collect(maps.Keys(c.steps)), func(env string) bool { return known[env] == "" }) {
+		return nil
+	}
+	one := &v1alpha1.Release{}
+	if err := c.Client.Get(ctx, client.ObjectKey{Namespace: c.fleet.Namespace, Name: c.course.Release}, one); err != nil {
+		return fmt.Errorf("read Release %s: %w", c.course.Release, err)
+	}
+	one = one.DeepCopy()
+	for _, step := range stepsOf(c.steps) {
+		if one.Spec.Step(step.Environment) == "" {
+			one.Spec.Steps = append(one.Spec.Steps, step)
+		}
+	}
+	if err := c.Client.Update(ctx, one); err != nil {
+		return fmt.Errorf("note in Release %s the commit that brings it further: %w", one.Name, err)
+	}
+	c.st.roster.steer(c.service, courseOf(one))
+	return nil
+}
+
+// stepsOf lists steps in the order of their environments' names.
+func stepsOf(by map[string]string) []v1alpha1.ReleaseStep {
+	var steps []v1alpha1.ReleaseStep
+	for _, env := range slices.Sorted(maps.Keys(by)) {
+		steps = append(steps, v1alpha1.ReleaseStep{Environment: env, Revision: by[env]})
+	}
+	return steps
+}

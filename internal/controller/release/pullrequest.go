@@ -1,0 +1,211 @@
+package release
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/sengu-dev/sengu/api/v1alpha1"
+	"github.com/sengu-dev/sengu/internal/controller/origin"
+	"github.com/sengu-dev/sengu/internal/controller/scribe"
+	"github.com/sengu-dev/sengu/internal/forge"
+	"github.com/sengu-dev/sengu/internal/gitrepo"
+	"github.com/sengu-dev/sengu/internal/release"
+)
+
+// forges keeps the forge of each Fleet, until the Fleet changes.
+type forges struct {
+	mu sync.Mutex
+	of map[types.NamespacedName]kept
+}
+
+type kept struct {
+	uid        types.UID
+	generation int64
+	forge      forge.Forge
+}
+
+// forge returns the forge of a Fleet, nil if it uses none.
+func (r *Reconciler) forge(ctx context.Context, fleet *v1alpha1.Fleet) (forge.Forge, error) {
+	key := client.ObjectKeyFromObject(fleet)
+	r.forges.mu.Lock()
+	is, ok := r.forges.of[key]
+	r.forges.mu.Unlock()
+	if ok && is.uid == fleet.UID && is.generation == fleet.Generation {
+		return is.forge, nil
+	}
+	made, err := origin.Forge(ctx, r.Client, fleet, origin.ForgeOptions{Repositories: r.Repositories, Log: r.Log, Now: r.Clock.Now})
+	if errors.Is(err, origin.ErrNoForge) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	r.forges.mu.Lock()
+	defer r.forges.mu.Unlock()
+	if r.forges.of == nil {
+		r.forges.of = map[types.NamespacedName]kept{}
+	}
+	r.forges.of[key] = kept{fleet.UID, fleet.Generation, made}
+	return made, nil
+}
+
+// branch is where the change of an environment is proposed. There is one for each service and environment, so that a
+// newer change takes the place of an older one in the same pull request.
+func (c change) branch() string {
+	name := fmt.Sprintf("sengu/%s/%s/%s", c.fleet.Name, c.release.Spec.Service, c.env.Name)
+	if c.revert() {
+		name += "-back"
+	}
+	return name
+}
+
+// proposing is what a change is proposed with.
+type proposing struct {
+	repository *gitrepo.Repository
+	auth       gitrepo.Auth
+	draft      gitrepo.Draft
+	// running are the images that the environment runs now.
+	running []v1alpha1.WantedImage
+}
+
+// pullRequest proposes a change: a branch, and a pull request where there is a forge.
+func (r *Reconciler) pullRequest(ctx context.Context, c change, with proposing) (release.Written, error) {
+	is := v1alpha1.ProposalStatus{Branch: c.branch(), Revert: c.revert()}
+	hub, err := r.forge(ctx, c.fleet)
+	if err != nil {
+		return release.Written{}, err
+	}
+	if was := c.at.Proposal; was != nil && was.Number > 0 && hub != nil {
+		// One that a person has closed is not opened again.
+		pr, err := hub.PullRequest(ctx, int(was.Number))
+		switch {
+		case err != nil:
+			return release.Written{}, err
+		case pr.State == forge.Merged:
+			r.pushed(ctx, c.fleet)
+			return release.Written{ProposalStatus: *was}, nil
+		case pr.State == forge.Closed:
+			closed := *was
+			closed.Closed = true
+			return release.Written{ProposalStatus: closed}, nil
+		}
+	}
+	written, err := r.proposed(ctx, c, with)
+	if err != nil {
+		return release.Written{}, err
+	}
+	is.Commit = written.Head
+	if !slices.ContainsFunc(written.Commits, func(commit string) bool { return commit != "" }) {
+		r.pushed(ctx, c.fleet) // the branch says so already
+		return release.Written{ProposalStatus: is}, nil
+	}
+	if hub == nil {
+		return release.Written{ProposalStatus: is}, nil
+	}
+	body, err := r.body(ctx, c, with.running)
+	if err != nil {
+		return release.Written{}, err
+	}
+	pr, err := hub.EnsurePullRequest(ctx, forge.Proposal{
+		Head: is.Branch, Base: c.fleet.Spec.Git.Branch, Title: c.title(), Body: body, Labels: []string{"sengu"},
+	})
+	if err != nil {
+		return release.Written{}, err
+	}
+	is.Number, is.URL = int64(pr.Number), pr.URL
+	return release.Written{ProposalStatus: is}, nil
+}
+
+// proposed pushes the branch of a change. One that holds a commit that Sengu made and has forgotten is replaced as well.
+func (r *Reconciler) proposed(ctx context.Context, c change, with proposing) (gitrepo.Written, error) {
+	p := gitrepo.Proposal{Branch: c.branch(), Base: c.fleet.Spec.Git.Branch, Known: c.known, Drafts: []gitrepo.Draft{with.draft}}
+	written, err := with.repository.Propose(ctx, p, with.auth)
+	var foreign *gitrepo.PushError
+	if !errors.As(err, &foreign) || !errors.Is(err, gitrepo.ErrForeign) {
+		return written, err
+	}
+	message, readErr := with.repository.Message(ctx, foreign.Head)
+	info, infoErr := with.repository.Commit(ctx, foreign.Head)
+	if readErr != nil || infoErr != nil || info.Address != with.draft.Author.Email || !strings.Contains(message, "\n"+scribe.TrailerRelease+": ") {
+		return written, fmt.Errorf("%w: merge or delete the branch", err)
+	}
+	p.Known = append(p.Known, foreign.Head)
+	return with.repository.Propose(ctx, p, with.auth)
+}
+
+// body is the text of a pull request. What others wrote stands in blocks of code.
+func (r *Reconciler) body(ctx context.Context, c change, running []v1alpha1.WantedImage) (string, error) {
+	var b strings.Builder
+	spec := c.release.Spec
+	if c.revert() {
+		fmt.Fprintf(&b, "This takes back what failed in **%s**. The environment runs what it ran before already.\n\n", c.env.Name)
+	} else {
+		fmt.Fprintf(&b, "This brings **%s** to **%s** (cluster %s). Merging it is the approval.\n\n", spec.Service, c.env.Name, c.env.Cluster)
+	}
+	fmt.Fprintf(&b, "Release `%s`, by commit %.12s:\n\n%s\n", c.release.Name, spec.Revision, block(spec.Commit.Title+"\n"+spec.Commit.Author))
+	if c.revert() {
+		if c.at.Why != nil {
+			b.WriteString(block(c.at.Why.Message))
+		}
+		return b.String(), nil
+	}
+	b.WriteString("### Images\n\n")
+	was := map[string]string{}
+	for _, is := range running {
+		was[is.Name] = is.Image
+	}
+	for _, want := range c.env.Wanted {
+		before := was[want.Name]
+		fmt.Fprintf(&b, "- `%s`: `%s` → `%s`\n", want.Name, orNone(before), want.Image)
+		if r.Changelog == nil || before == "" {
+			continue
+		}
+		log, err := r.Changelog(ctx, c.fleet, before, want.Image)
+		if err != nil {
+			return "", err
+		}
+		if log != "" {
+			b.WriteString("\n" + log + "\n")
+		}
+	}
+	b.WriteString("\n### Gates\n\n")
+	for _, gate := range c.at.Gates {
+		switch {
+		case gate.Name == "git" || gate.Name == "merge":
+		case gate.Open:
+			fmt.Fprintf(&b, "- [x] %s\n", gate.Name)
+		default:
+			fmt.Fprintf(&b, "- [ ] %s: %s\n", gate.Name, inline(gate.Message))
+		}
+	}
+	b.WriteString("\nWhat it changes in the cluster is in a comment, where Sengu writes them. A newer image replaces what is here.\n")
+	return b.String(), nil
+}
+
+func orNone(text string) string {
+	if text == "" {
+		return "none"
+	}
+	return text
+}
+
+// block puts the words of others where a forge does nothing with them.
+func block(text string) string {
+	fence := "```"
+	for strings.Contains(text, fence) {
+		fence += "`"
+	}
+	return fence + "text\n" + strings.TrimRight(text, "\n") + "\n" + fence + "\n"
+}
+
+// inline is block within a line.
+func inline(text string) string {
+	return "`" + strings.ReplaceAll(strings.ReplaceAll(text, "`", "'"), "\n", " ") + "`"
+}
