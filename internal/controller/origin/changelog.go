@@ -1,0 +1,181 @@
+package origin
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/sengu-dev/sengu/api/v1alpha1"
+	"github.com/sengu-dev/sengu/internal/gitrepo"
+	"github.com/sengu-dev/sengu/internal/image"
+	"github.com/sengu-dev/sengu/internal/registry"
+)
+
+// Changelog tells what lies between two images of an application.
+type Changelog struct {
+	// Client reads Secrets.
+	Client       client.Reader
+	Registry     *registry.Client
+	Repositories *gitrepo.Store
+}
+
+// maxLog is how many commits are listed.
+const maxLog = 50
+
+var commitHash = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
+
+// Between returns in Markdown which commits of the application lie between two images, by what the images say of where
+// they were built from; "" if they say nothing. Of a repository that the Fleet neither is in nor lists in spec.remotes,
+// only a link is given: an image may say anything, and nobody is led to a place by that. What cannot be found out is
+// said, and is no error.
+func (c Changelog) Between(ctx context.Context, fleet *v1alpha1.Fleet, from, to string) (string, error) {
+	was, is, err := c.describe(ctx, fleet, from, to)
+	if ctx.Err() != nil {
+		return "", ctx.Err()
+	}
+	switch {
+	case err != nil:
+		return "What lies between them is not known: " + quoted(err.Error()) + "\n", nil
+	case was.Source == "" || !commitHash.MatchString(is.Revision) || !commitHash.MatchString(was.Revision):
+		return "", nil
+	case was.Source != is.Source:
+		return "They were built from different repositories: " + quoted(was.Source) + " and " + quoted(is.Source) + "\n", nil
+	case was.Revision == is.Revision:
+		return "Both were built from commit " + quoted(is.Revision[:12]) + "\n", nil
+	}
+	text := compareLink(is.Source, was.Revision, is.Revision)
+	log, err := c.log(ctx, fleet, is.Source, was.Revision, is.Revision)
+	if ctx.Err() != nil {
+		return "", ctx.Err()
+	}
+	if err != nil {
+		return text + "The commits between them cannot be listed: " + quoted(err.Error()) + "\n", nil
+	}
+	return text + log, nil
+}
+
+func (c Changelog) describe(ctx context.Context, fleet *v1alpha1.Fleet, from, to string) (was, is registry.Description, err error) {
+	creds, err := c.credentials(ctx, fleet)
+	if err != nil {
+		return was, is, err
+	}
+	if was, err = c.described(ctx, from, creds); err != nil {
+		return was, is, err
+	}
+	is, err = c.described(ctx, to, creds)
+	return was, is, err
+}
+
+func (c Changelog) described(ctx context.Context, text string, creds registry.Credentials) (registry.Description, error) {
+	ref, err := image.Parse(text)
+	if err != nil {
+		return registry.Description{}, err
+	}
+	return c.Registry.Describe(ctx, ref, creds)
+}
+
+func (c Changelog) credentials(ctx context.Context, fleet *v1alpha1.Fleet) (registry.Credentials, error) {
+	if fleet.Spec.Images == nil {
+		return registry.Credentials{}, nil
+	}
+	var secrets []registry.PullSecret
+	for _, ref := range fleet.Spec.Images.PullSecretRefs {
+		secret := &corev1.Secret{}
+		if err := c.Client.Get(ctx, types.NamespacedName{Namespace: fleet.Namespace, Name: ref.Name}, secret); err != nil {
+			return registry.Credentials{}, fmt.Errorf("read Secret %s that images.pullSecretRefs names: %w", ref.Name, err)
+		}
+		secrets = append(secrets, registry.PullSecret{Name: ref.Name, Data: secret.Data})
+	}
+	creds, err := registry.FromPullSecrets(secrets...)
+	if err == nil && fleet.Spec.Images.Cloud {
+		creds = creds.WithCloud()
+	}
+	return creds, err
+}
+
+// log lists commits of a repository that the Fleet lets be read; "" of one that it does not.
+func (c Changelog) log(ctx context.Context, fleet *v1alpha1.Fleet, source, from, to string) (string, error) {
+	auth, allowed, err := c.authOf(ctx, fleet, source)
+	if err != nil || !allowed {
+		return "", err
+	}
+	repository, err := c.Repositories.Repository(source)
+	if err != nil {
+		return "", err
+	}
+	for _, rev := range []string{to, from} {
+		if err := repository.FetchRevision(ctx, rev, auth); err != nil {
+			return "", err
+		}
+	}
+	commits, more, err := repository.Log(ctx, from, to, maxLog)
+	if err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	for _, one := range commits {
+		fmt.Fprintf(&b, "%.7s %s (%s)\n", one.Hash, one.Subject, one.Author)
+	}
+	if more {
+		b.WriteString("… and more\n")
+	}
+	if b.Len() == 0 {
+		return "The newer one is built from an older commit.\n", nil
+	}
+	return fenced(b.String()), nil
+}
+
+// authOf says whether a Fleet lets a repository be read, and with what.
+func (c Changelog) authOf(ctx context.Context, fleet *v1alpha1.Fleet, source string) (gitrepo.Auth, bool, error) {
+	if gitrepo.NormalizeURL(source) == gitrepo.NormalizeURL(fleet.Spec.Git.URL) {
+		auth, err := Auth(ctx, c.Client, fleet)
+		return auth, err == nil, err
+	}
+	remotes, err := Remotes(ctx, c.Client, fleet)
+	if err != nil || remotes.Allows(source) != nil {
+		return gitrepo.Auth{}, false, err
+	}
+	for _, remote := range fleet.Spec.Remotes {
+		prefix := strings.TrimSuffix(remote.Prefix, "/")
+		if remote.SecretRef == nil || source != prefix && !strings.HasPrefix(source, prefix+"/") {
+			continue
+		}
+		secret := &corev1.Secret{}
+		if err := c.Client.Get(ctx, types.NamespacedName{Namespace: fleet.Namespace, Name: remote.SecretRef.Name}, secret); err != nil {
+			return gitrepo.Auth{}, false, fmt.Errorf("read Secret %s that remotes names for %s: %w", remote.SecretRef.Name, remote.Prefix, err)
+		}
+		auth, err := gitrepo.AuthFromSecret(secret.Data)
+		return auth, err == nil, err
+	}
+	return gitrepo.Auth{}, true, nil
+}
+
+// compareLink leads people to what lies between two commits, where a source is a page.
+func compareLink(source, from, to string) string {
+	page := strings.TrimSuffix(strings.TrimSuffix(source, "/"), ".git")
+	if !plainPage.MatchString(page) {
+		return "Built from " + quoted(source) + ", " + quoted(from[:12]+"..."+to[:12]) + "\n"
+	}
+	return fmt.Sprintf("[What changed](%s/compare/%s...%s)\n", page, from, to)
+}
+
+// plainPage is an address that means nothing else in Markdown.
+var plainPage = regexp.MustCompile(`^https://[A-Za-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9._-]+)+$`)
+
+// quoted and fenced put the words of others where a forge does nothing with them.
+func quoted(text string) string {
+	return "`" + strings.ReplaceAll(strings.ReplaceAll(text, "`", "'"), "\n", " ") + "`"
+}
+
+func fenced(text string) string {
+	fence := "```"
+	for strings.Contains(text, fence) {
+		fence += "`"
+	}
+	return "\n" + fence + "text\n" + strings.TrimRight(text, "\n") + "\n" + fence + "\n"
+}
