@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// ErrUnrelated: two commits have no commit in common.
+// ErrUnrelated says that two commits have no commit in common.
 var ErrUnrelated = errors.New("no commit in common")
 
 // FetchFrom brings a commit here by a ref of the remote that leads to it, such as refs/pull/7/head: a forge keeps there
