@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"path/filepath"
+	"runtime"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -17,7 +18,7 @@ import (
 )
 
 const (
-	// reviewRenders is how many renders of pull requests run at once, beside those of deliveries.
+	// reviewRenders is how many renders of pull requests run at once at most, beside those of deliveries.
 	reviewRenders = 2
 	// reviewCache bounds what is kept of them, in bytes.
 	reviewCache = 64 << 20
@@ -27,7 +28,7 @@ const (
 // whoever opens a pull request takes neither from a delivery.
 func reviewRenderer(o Options, key keys, repositories *gitrepo.Store) (*render.Renderer, error) {
 	return render.New(render.Options{
-		Workers: reviewRenders, CacheDir: filepath.Join(o.DataDir, "reviewed"), CacheLimit: reviewCache, CacheKey: key.render,
+		Workers: min(reviewRenders, max(1, runtime.NumCPU()/2)), CacheDir: filepath.Join(o.DataDir, "reviewed"), CacheLimit: reviewCache, CacheKey: key.render,
 		Git: bases(repositories), Logger: o.Logger,
 	})
 }

@@ -202,7 +202,7 @@ func TestReview(t *testing.T) {
 	comment, description := f.reviewed(number, head, "success")
 	f.shows(comment, []string{
 		"| `web` | `dev` | ~3 | `app` `1` → `2` |", "| `web` | `prod` | ~1 |  |", "<b>dev</b>", "<b>prod</b>", "after `dev`",
-		"--- ConfigMap " + f.target + "/web", "-  value: one", "+  value: two", "-        image: registry.example.com/app:1", "+        image: registry.example.com/app:2",
+		"--- ConfigMap " + f.target + "/web", "-  value: one", "+  value: two", "-      - image: registry.example.com/app:1", "+      - image: registry.example.com/app:2",
 		"--- Secret " + f.target + "/web", "***",
 	}, []string{"other", password, next, "refused", "sengu.dev/owner"})
 	if description != "changes 1 service in 2 environments" {
@@ -272,7 +272,7 @@ func TestReviewRefused(t *testing.T) {
 	f.shows(comment, []string{
 		"refused by the cluster: ConfigMap " + f.target + "/web", "this value is not for anybody",
 		"ConfigMap " + f.target + "/theirs exists already", "the deletion of 1 object waits until it is confirmed: PersistentVolumeClaim " + f.target + "/data",
-		"| `other` | `dev` | **removed** −1 1 to confirm |", "| `new` | `dev` | new +1 |",
+		"| `other` | `dev` | **removed**, −1, 1 to confirm |", "| `new` | `dev` | new, +1 |",
 	}, []string{"belongs to App"})
 	if !strings.HasPrefix(description, "web/dev: ") {
 		t.Errorf("the status says %q", description)

@@ -50,16 +50,6 @@ type examination struct {
 	apps    map[string]*v1alpha1.App
 }
 
-// subject is a place to compare.
-type subject struct {
-	service string
-	env     v1alpha1.Environment
-	// at and was are its folders at the head and before, nil where there is none.
-	at, was *layout.Place
-	// likely says that the pull request touches what it reads.
-	likely bool
-}
-
 // finding is what was found out about a subject.
 type finding struct {
 	subject
@@ -137,108 +127,6 @@ func (e *examination) list(ctx context.Context) error {
 	return nil
 }
 
-// subjects are the places that the pull request may concern: first those that it surely does, then by service, and in
-// the order of the environments.
-func (e *examination) subjects() ([]subject, error) {
-	parsed, err := layout.Parse(e.fleet.Spec.Layout)
-	if err != nil {
-		return nil, err
-	}
-	type key struct{ service, environment string }
-	all := map[key]*subject{}
-	for _, side := range []struct {
-		tree *gitrepo.Tree
-		set  func(*subject, *layout.Place)
-	}{
-		{e.was, func(s *subject, p *layout.Place) { s.was = p }},
-		{e.at, func(s *subject, p *layout.Place) { s.at = p }},
-	} {
-		places, _, err := parsed.Discover(side.tree, nil)
-		if err != nil {
-			return nil, err
-		}
-		for _, place := range places {
-			env, ok := layout.Environment(e.fleet, place.Environment)
-			if !ok {
-				continue
-			}
-			k := key{place.Service, place.Environment}
-			if all[k] == nil {
-				all[k] = &subject{service: place.Service, env: env}
-			}
-			side.set(all[k], &place)
-		}
-	}
-	var list []subject
-	for _, s := range all {
-		concerned, likely := e.concerns(*s)
-		if s.likely = likely; concerned {
-			list = append(list, *s)
-		}
-	}
-	slices.SortFunc(list, func(a, b subject) int {
-		if a.likely != b.likely {
-			if a.likely {
-				return -1
-			}
-			return 1
-		}
-		return e.order(a.service, a.env.Name, b.service, b.env.Name)
-	})
-	return list, nil
-}
-
-// order is that of services, and within one that of the environments.
-func (e *examination) order(service, environment, otherService, otherEnvironment string) int {
-	if c := strings.Compare(service, otherService); c != 0 {
-		return c
-	}
-	at := func(name string) int {
-		return slices.IndexFunc(e.fleet.Spec.Environments, func(env v1alpha1.Environment) bool { return env.Name == name })
-	}
-	return at(environment) - at(otherEnvironment)
-}
-
-// concerns says whether the pull request may change what a place renders, and whether it touches what that reads. What
-// a render reads is what the App's last one has read, as long as the revision before the pull request holds the same; of
-// any other it is found out by rendering.
-func (e *examination) concerns(s subject) (concerned, likely bool) {
-	if s.at == nil || s.was == nil {
-		return true, true
-	}
-	folder, _ := layout.Folders(e.fleet.Spec.Layout, s.at.Path)
-	if e.changes.Has(folder) || e.changes.Has(s.at.Path) {
-		return true, true
-	}
-	app := e.apps[layout.NameOfApp(e.fleet.Name, s.service, s.env.Name)]
-	if app == nil || len(app.Status.Inputs) == 0 {
-		return true, false
-	}
-	if reads(app.Status.Inputs, e.changes) {
-		return true, true
-	}
-	digest, err := render.DigestOf(e.was, app.Status.Inputs)
-	return err != nil || digest != app.Status.InputsDigest, false
-}
-
-// reads says whether one of the paths that were read is among those that differ. A path that ends in a slash is a folder
-// of which only the existence mattered.
-func reads(inputs []string, changes gitrepo.Changes) bool {
-	for _, p := range inputs {
-		folder, existence := strings.CutSuffix(p, "/")
-		if !existence {
-			if changes.Has(p) {
-				return true
-			}
-			continue
-		}
-		if c, ok := changes.Get(folder); ok && (c.From == "" || c.To == "" || !c.Dir) {
-			return true
-		}
-	}
-	return false
-}
-
 // compareAll compares as many subjects as there is time for, and returns them in the order of services.
 func (e *examination) compareAll(ctx context.Context, subjects []subject) []*finding {
 	var mu sync.Mutex
@@ -291,54 +179,61 @@ func (e *examination) compare(ctx context.Context, s subject) *finding {
 	next, jobs, err := e.make(ctx, f, e.at, *s.at)
 	f.next, f.jobs[0] = next, jobs
 	f.steps()
+	alike := err != nil && broke != nil && err.Error() == broke.Error()
 	switch {
-	case err == nil:
 	case passing(err):
 		f.Fate, f.Reason = unknown, err.Error()
 		return f
-	case next.Digest == "":
+	case err == nil && passing(broke):
+		f.Fate, f.Reason = unknown, broke.Error()
+		return f
+	case err != nil && next.Digest == "" && alike && e.pr.Fork:
+		f.Fate, f.Reason = unknown, err.Error() // it may be for lack of what a fork is not given
+		return f
+	case err != nil && next.Digest == "":
 		f.Fate, f.Reason = broken, err.Error()
-		if broke != nil && broke.Error() == err.Error() {
+		if alike {
 			f.Notes = append(f.Notes, "it cannot be rendered without this pull request either")
 		}
 		return f
-	default: // it renders, and no cluster would take it
+	case err != nil: // it renders, and no cluster would take it
 		f.Refused = strings.Split(err.Error(), "\n")
 	}
 	f.weigh(broke)
 	return f
 }
 
-// weigh says what becomes of a place that can be rendered.
+// weigh says what becomes of a place that can be rendered. broke is why it could not be made before.
 func (f *finding) weigh(broke error) {
 	switch {
 	case f.was == nil:
 		f.Fate = added
-	case broke != nil && f.old.Digest == "":
-		f.Fate = altered
-		f.Notes = append(f.Notes, "what it was before cannot be rendered, so that there is nothing to compare with: "+first(broke.Error()))
-		return
 	case f.old.Digest == f.next.Digest:
 		f.Fate = same
-		if len(f.Refused) > 0 && broke != nil {
+		if broke != nil {
 			f.Refused = nil // nothing of it is this pull request's
 		}
 		return
 	default:
 		f.Fate = altered
 	}
-	if len(f.Refused) > 0 {
-		return // there is no set of objects to compare
-	}
 	f.Images = swaps(f.old.Images, f.next.Images)
-	f.differ()
+	if f.app != nil && f.app.Spec.Hold.Active() {
+		f.Notes = append(f.Notes, "it is held, and stays as it is until it is resumed: "+f.app.Spec.Hold.Reason)
+	}
 	if reason := f.next.Settings.Rollback.Blocked; reason != "" && f.was != nil {
 		f.Notes = append(f.Notes, "there is no way back from it, because sengu.yaml blocks a rollback: "+reason)
 	}
 	for _, warning := range f.next.Warnings {
-		if !slices.Contains(f.old.Warnings, warning) && len(f.Notes) < maxListed {
-			f.Notes = append(f.Notes, warning)
+		if !slices.Contains(f.old.Warnings, warning) {
+			f.say(&f.Notes, warning)
 		}
+	}
+	switch {
+	case broke != nil:
+		f.Notes = append(f.Notes, "there is nothing to compare with, because it is broken without this pull request: "+first(broke.Error()))
+	case len(f.Refused) == 0:
+		f.differ()
 	}
 }
 
@@ -401,6 +296,8 @@ func (e *examination) make(ctx context.Context, f *finding, tree *gitrepo.Tree, 
 func passing(err error) bool {
 	failure, silent := (*render.Error)(nil), (*kube.CouldNotAskError)(nil)
 	switch {
+	case err == nil:
+		return false
 	case errors.As(err, &failure):
 		return failure.Temporary
 	case errors.As(err, &silent):

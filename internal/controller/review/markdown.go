@@ -94,7 +94,7 @@ func (p place) happens() string {
 	if len(words) == 0 {
 		return "as it is"
 	}
-	return strings.Join(words, " ")
+	return strings.Join(words, ", ")
 }
 
 // swapped shows the images of a place that change.
@@ -163,7 +163,7 @@ func list(title string, lines []string) string {
 func (r report) remarks(told []place) string {
 	var b strings.Builder
 	if n := len(r.Places) - len(told); n > 0 {
-		fmt.Fprintf(&b, "%s that it may concern stay as they are.\n\n", plural(n, "other place", "other places"))
+		b.WriteString(plural(n, "other place that it may concern stays as it is", "other places that it may concern stay as they are") + ".\n\n")
 	}
 	if r.Left > 0 {
 		fmt.Fprintf(&b, "%s not compared: there are too many, or they take too long.\n\n", plural(r.Left, "place was", "places were"))
@@ -189,7 +189,7 @@ func (e *essay) details(environments []v1alpha1.Environment, told []place) strin
 	var b strings.Builder
 	var shown []v1alpha1.Environment
 	for _, env := range environments {
-		if slices.ContainsFunc(told, func(p place) bool { return p.Environment == env.Name }) {
+		if slices.ContainsFunc(told, func(p place) bool { return p.Environment == env.Name && p.detailed() }) {
 			shown = append(shown, env)
 		}
 	}
@@ -198,12 +198,15 @@ func (e *essay) details(environments []v1alpha1.Environment, told []place) strin
 		// What one environment does not need is there for those after it.
 		e.left = total / (len(shown) - i)
 		before := e.left
-		b.WriteString(e.environment(env, slices.DeleteFunc(slices.Clone(told), func(p place) bool { return p.Environment != env.Name })))
+		b.WriteString(e.environment(env, slices.DeleteFunc(slices.Clone(told), func(p place) bool { return p.Environment != env.Name || !p.detailed() })))
 		total -= before - e.left
 	}
 	e.left = total
 	return b.String()
 }
+
+// detailed reports whether there is more to say of a place than the table and the lists do.
+func (p place) detailed() bool { return len(p.Objects)+len(p.Images)+len(p.Notes) > 0 }
 
 // take makes room for text, if there is room.
 func (e *essay) take(text string) bool {
