@@ -158,12 +158,9 @@ func (e *examination) compare(ctx context.Context, s subject) *finding {
 	name := layout.NameOfApp(e.fleet.Name, s.service, s.env.Name)
 	f := &finding{subject: s, app: e.apps[name]}
 	f.place = place{Service: s.service, Environment: s.env.Name, Cluster: s.env.Cluster, Namespace: e.spec(s).Source.Namespace}
-	t, reason := e.Targets.Get(types.NamespacedName{Namespace: e.fleet.Namespace, Name: s.env.Cluster})
-	if t == nil {
-		f.Fate, f.Reason = unknown, "cluster "+s.env.Cluster+" is not connected"
-		if reason != "" {
-			f.Reason = "cluster " + s.env.Cluster + ": " + reason
-		}
+	t, _ := e.Targets.Get(types.NamespacedName{Namespace: e.fleet.Namespace, Name: s.env.Cluster})
+	if t == nil { // why is nothing for everybody who may read a pull request
+		f.Fate, f.Reason = unknown, "cluster "+s.env.Cluster+" cannot be used now"
 		return f
 	}
 	f.target = t
@@ -219,7 +216,7 @@ func (f *finding) weigh(broke error) {
 	}
 	f.Images = swaps(f.old.Images, f.next.Images)
 	if f.app != nil && f.app.Spec.Hold.Active() {
-		f.Notes = append(f.Notes, "it is held, and stays as it is until it is resumed: "+f.app.Spec.Hold.Reason)
+		f.Notes = append(f.Notes, "it is held, and stays as it is until it is resumed")
 	}
 	if reason := f.next.Settings.Rollback.Blocked; reason != "" && f.was != nil {
 		f.Notes = append(f.Notes, "there is no way back from it, because sengu.yaml blocks a rollback: "+reason)

@@ -152,7 +152,7 @@ func (e *examination) ask(ctx context.Context, found []*finding) (untried int) {
 				case answer.unknown:
 					untried++
 				case answer.refused != "":
-					f.say(&f.Refused, answer.refused)
+					f.Refused = append(f.Refused, answer.refused)
 				}
 				return nil
 			})
@@ -160,7 +160,10 @@ func (e *examination) ask(ctx context.Context, found []*finding) (untried int) {
 	}
 	_ = group.Wait() // what is refused is in the findings
 	for _, f := range found {
-		slices.Sort(f.Refused)
+		slices.Sort(f.Refused) // they came in any order
+		if more := len(f.Refused) - maxSaid; more > 0 {
+			f.Refused = append(f.Refused[:maxSaid], fmt.Sprintf("and %d more", more))
+		}
 	}
 	return untried
 }

@@ -34,9 +34,9 @@ func (r report) markdown(limit int) string {
 	fmt.Fprintf(&b, "### What this changes in Fleet %s\n\n", code(r.Fleet, maxName))
 	fmt.Fprintf(&b, "Commit %.12s, compared with %.12s of %s: %s.\n\n", r.Head, r.Base, code(r.Branch, maxName), r.gist())
 	b.WriteString(table(told))
-	b.WriteString(r.lists(told))
 	b.WriteString(r.remarks(told))
 	e := essay{left: limit - reserve - utf8.RuneCountInString(b.String())}
+	b.WriteString(e.lists(told))
 	b.WriteString(e.details(r.Environments, told))
 	b.WriteString(e.omitted(r.Head))
 	return b.String()
@@ -110,53 +110,20 @@ func (p place) swapped() string {
 	return strings.Join(parts, "<br>")
 }
 
+// text shows an image by its last name.
 func (s swap) text() string {
-	name := s.Repository[strings.LastIndexByte(s.Repository, '/')+1:]
+	return cell(s.Repository[strings.LastIndexByte(s.Repository, '/')+1:]) + " " + s.versions(cell)
+}
+
+// versions shows what comes in the place of what.
+func (s swap) versions(show func(string) string) string {
 	switch {
 	case s.From == "":
-		return cell(name) + " new: " + cell(s.To)
+		return "new: " + show(s.To)
 	case s.To == "":
-		return cell(name) + " no longer: " + cell(s.From)
+		return "no longer: " + show(s.From)
 	}
-	return cell(name) + " " + cell(s.From) + " → " + cell(s.To)
-}
-
-// lists tell what would go wrong, or wait.
-func (r report) lists(told []place) string {
-	var failed, refused, waits, unknowns []string
-	for _, p := range told {
-		say := func(text string) string { return code(p.name(), maxName) + ": " + code(text, maxSentence) }
-		switch p.Fate {
-		case broken:
-			failed = append(failed, say(p.Reason))
-		case unknown:
-			unknowns = append(unknowns, say(p.Reason))
-		}
-		for _, text := range p.Refused {
-			refused = append(refused, say(text))
-		}
-		for _, text := range p.Waits {
-			waits = append(waits, say(text))
-		}
-	}
-	return list("Cannot be rendered", failed) + list("Would be refused", refused) + list("Would wait for a person", waits) + list("Could not be compared", unknowns)
-}
-
-func list(title string, lines []string) string {
-	if len(lines) == 0 {
-		return ""
-	}
-	var b strings.Builder
-	b.WriteString("**" + title + "**\n\n")
-	for i, text := range lines {
-		if i == maxListed {
-			fmt.Fprintf(&b, "- and %d more\n", len(lines)-maxListed)
-			break
-		}
-		b.WriteString("- " + text + "\n")
-	}
-	b.WriteByte('\n')
-	return b.String()
+	return show(s.From) + " → " + show(s.To)
 }
 
 // remarks say what the comparison did not do.
@@ -182,6 +149,49 @@ type essay struct {
 	// lost are the places of which diffs were left out, and objects how many.
 	lost    []string
 	objects int
+}
+
+// lists tell what would go wrong, or wait.
+func (e *essay) lists(told []place) string {
+	var failed, refused, waits, unknowns []string
+	for _, p := range told {
+		say := func(text string) string { return code(p.name(), maxName) + ": " + code(text, maxSentence) }
+		switch p.Fate {
+		case broken:
+			failed = append(failed, say(p.Reason))
+		case unknown:
+			unknowns = append(unknowns, say(p.Reason))
+		}
+		for _, text := range p.Refused {
+			refused = append(refused, say(text))
+		}
+		for _, text := range p.Waits {
+			waits = append(waits, say(text))
+		}
+	}
+	// Half of the room is for what is to be done.
+	rest := e.left / 2
+	e.left -= rest
+	text := e.list("Cannot be rendered", failed) + e.list("Would be refused", refused) + e.list("Would wait for a person", waits) + e.list("Could not be compared", unknowns)
+	e.left += rest
+	return text
+}
+
+func (e *essay) list(title string, lines []string) string {
+	if len(lines) == 0 {
+		return ""
+	}
+	var b strings.Builder
+	b.WriteString("**" + title + "**\n\n")
+	for i, text := range lines {
+		if text = "- " + text + "\n"; i == maxListed || !e.take(text) {
+			fmt.Fprintf(&b, "- and %d more\n", len(lines)-i)
+			break
+		}
+		b.WriteString(text)
+	}
+	b.WriteByte('\n')
+	return b.String()
 }
 
 // details shows what happens in each environment.
@@ -249,7 +259,7 @@ func (e *essay) place(p place) string {
 	}
 	if len(p.Images) > 0 {
 		for _, s := range p.Images[:min(len(p.Images), maxListed)] {
-			head += "- image " + code(s.Repository, maxName) + ": " + s.text() + "\n"
+			head += "- image " + code(s.Repository, maxName) + ": " + s.versions(func(version string) string { return code(version, maxName) }) + "\n"
 		}
 		head += "\n"
 	}

@@ -207,12 +207,15 @@ func TestMarkdownFits(t *testing.T) {
 	for range 5000 {
 		long.Lines = append(long.Lines, manifest.DiffLine{Op: manifest.Added, Text: strings.Repeat("宮", 1000)})
 	}
+	for range 100 {
+		large.Refused = append(large.Refused, strings.Repeat("宮", 2000))
+	}
 	last := r.Places[0]
 	last.Environment, last.Objects = "production", []object{changedObject("last"), long}
 	r.Places = []place{large, last}
 	for range 200 {
 		one := last
-		one.Objects = []object{changedObject("one")}
+		one.Objects, one.Waits = []object{changedObject("one")}, []string{strings.Repeat("x", 2000)}
 		r.Places = append(r.Places, one)
 	}
 	for _, limit := range []int{20000, 65536} {

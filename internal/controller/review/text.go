@@ -11,6 +11,7 @@ import (
 
 const (
 	maxName     = 120 // characters of a name
+	maxCell     = 48  // characters of a name in a table
 	maxSentence = 700 // characters of a sentence
 	maxLine     = 400 // characters of a line of a manifest
 )
@@ -29,7 +30,7 @@ func code(text string, limit int) string {
 }
 
 // cell is code within a table, where a bar would end it.
-func cell(text string) string { return strings.ReplaceAll(code(text, maxName), "|", `\|`) }
+func cell(text string) string { return strings.ReplaceAll(code(text, maxCell), "|", `\|`) }
 
 // fenced makes lines a block of code.
 func fenced(language string, lines []string) string {
