@@ -18,11 +18,27 @@ import (
 	"github.com/sengu-dev/sengu/internal/delivery"
 )
 
-// TestGuide checks the examples of docs/releases.md: the objects with an API server, sengu.yaml with its parser, and the
-// windows with that of calendars.
+// TestGuide checks the examples of the guides: the objects with an API server, sengu.yaml with its parser, and the
+// windows of docs/releases.md with that of calendars.
 func TestGuide(t *testing.T) {
 	p, _ := installed(t)
-	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "releases.md"))
+	p.guide(t, "forges.md", 3)
+	text := p.guide(t, "releases.md", 5)
+	var windows []string
+	for line := range strings.Lines(text) {
+		if rule := strings.TrimSpace(line); strings.HasPrefix(line, "    allow ") || strings.HasPrefix(line, "    deny ") {
+			windows = append(windows, rule)
+		}
+	}
+	if _, err := calendar.Parse(windows); err != nil || len(windows) == 0 {
+		t.Errorf("windows %q: %v", windows, err)
+	}
+}
+
+// guide checks the examples of a guide, of which there are some at least, and returns its text.
+func (p planes) guide(t *testing.T, file string, least int) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("..", "..", "docs", file))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,18 +58,10 @@ func TestGuide(t *testing.T) {
 			p.guided(t, namespace.Name, document)
 		}
 	}
-	if examples < 5 {
-		t.Errorf("only %d examples found", examples)
+	if examples < least {
+		t.Errorf("only %d examples found in %s", examples, file)
 	}
-	var windows []string
-	for line := range strings.Lines(string(text)) {
-		if rule := strings.TrimSpace(line); strings.HasPrefix(line, "    allow ") || strings.HasPrefix(line, "    deny ") {
-			windows = append(windows, rule)
-		}
-	}
-	if _, err := calendar.Parse(windows); err != nil || len(windows) == 0 {
-		t.Errorf("windows %q: %v", windows, err)
-	}
+	return string(text)
 }
 
 // guided checks one example.

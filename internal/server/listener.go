@@ -16,6 +16,7 @@ import (
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
 	"github.com/sengu-dev/sengu/internal/controller/fleet"
+	"github.com/sengu-dev/sengu/internal/controller/review"
 	"github.com/sengu-dev/sengu/internal/gitrepo"
 )
 
@@ -28,6 +29,7 @@ type listener struct {
 	namespace string
 	client    client.Client
 	fleets    *fleet.Reconciler
+	reviews   *review.Reconciler
 	api       *api
 	ready     func(context.Context) error
 	elected   <-chan struct{}
@@ -36,7 +38,7 @@ type listener struct {
 
 func newListener(o Options, mgr ctrl.Manager, p parts) *listener {
 	return &listener{
-		address: o.Listen, namespace: o.Namespace, client: mgr.GetClient(), fleets: p.fleets, api: p.api,
+		address: o.Listen, namespace: o.Namespace, client: mgr.GetClient(), fleets: p.fleets, reviews: p.reviews, api: p.api,
 		ready: p.ready, elected: mgr.Elected(), log: o.Logger,
 	}
 }
@@ -95,7 +97,7 @@ func (l *listener) readyz(w http.ResponseWriter, req *http.Request) {
 	answer(w, http.StatusOK, "ok")
 }
 
-// webhook takes a push announcement for one Fleet, signed with that Fleet's secret.
+// webhook takes the announcement of a push, or of a pull request, for one Fleet, signed with that Fleet's secret.
 func (l *listener) webhook(w http.ResponseWriter, req *http.Request) {
 	name := types.NamespacedName{Namespace: l.namespace, Name: req.PathValue("fleet")}
 	repository, secret, err := l.secretOf(req.Context(), name)
@@ -105,10 +107,11 @@ func (l *listener) webhook(w http.ResponseWriter, req *http.Request) {
 		answer(w, http.StatusForbidden, "there is no fleet of that name with a webhook secret, or the signature is wrong")
 		return
 	}
+	body := keep(req)
 	push, err := gitrepo.ParseWebhook(req, [][]byte{secret}, 0)
 	switch {
 	case errors.Is(err, gitrepo.ErrIgnored):
-		answer(w, http.StatusOK, "nothing to do for this event")
+		l.pullRequest(w, req, name, repository, body.Bytes(), secret)
 		return
 	case errors.Is(err, gitrepo.ErrWebhookTooLarge):
 		answer(w, http.StatusRequestEntityTooLarge, err.Error())

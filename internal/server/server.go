@@ -37,6 +37,7 @@ import (
 	"github.com/sengu-dev/sengu/internal/controller/origin"
 	"github.com/sengu-dev/sengu/internal/controller/record"
 	"github.com/sengu-dev/sengu/internal/controller/release"
+	"github.com/sengu-dev/sengu/internal/controller/review"
 	"github.com/sengu-dev/sengu/internal/controller/target"
 	"github.com/sengu-dev/sengu/internal/gitrepo"
 	"github.com/sengu-dev/sengu/internal/kube"
@@ -125,6 +126,11 @@ func Run(ctx context.Context, o Options) error {
 		return fmt.Errorf("start the renderer: %w", err)
 	}
 	defer closing(o.Logger, "renderer", renderer.Close)
+	reviewing, err := reviewRenderer(o, key, repositories)
+	if err != nil {
+		return fmt.Errorf("start the renderer of pull requests: %w", err)
+	}
+	defer closing(o.Logger, "renderer of pull requests", reviewing.Close)
 
 	probes, err := probe.New(probe.Options{Version: o.Version, Allow: o.AllowedProbes, Now: o.Clock.Now})
 	if err != nil {
@@ -142,12 +148,13 @@ func Run(ctx context.Context, o Options) error {
 	defer conn.Close()
 
 	parts := compose(mgr, means{
-		home: home, records: record.New(conn), repositories: repositories, renderer: renderer, past: past, probes: probes, key: key.hash,
+		home: home, records: record.New(conn), repositories: repositories, renderer: renderer, reviewing: reviewing, past: past, probes: probes, key: key.hash,
 	}, o)
 	defer parts.clusters.Close()
 	defer parts.fleets.Close()
 	defer parts.releases.Close()
 	defer parts.keeper.Close()
+	defer parts.reviews.Close()
 	if err := parts.setup(ctx, mgr); err != nil {
 		return fmt.Errorf("set up the controllers: %w", err)
 	}
@@ -176,6 +183,7 @@ type parts struct {
 	apps     *app.Reconciler
 	history  *chronicle.Reconciler
 	keeper   *keeper.Reconciler
+	reviews  *review.Reconciler
 	api      *api
 }
 
@@ -185,9 +193,11 @@ type means struct {
 	records      *record.Writer
 	repositories *gitrepo.Store
 	renderer     *render.Renderer
-	past         *records
-	probes       *probe.Client
-	key          manifest.Key
+	// reviewing renders pull requests.
+	reviewing *render.Renderer
+	past      *records
+	probes    *probe.Client
+	key       manifest.Key
 }
 
 func compose(mgr ctrl.Manager, m means, o Options) parts {
@@ -220,6 +230,11 @@ func compose(mgr ctrl.Manager, m means, o Options) parts {
 		keeper: &keeper.Reconciler{
 			Client: mgr.GetClient(), Repositories: m.repositories, Events: mgr.GetEventRecorder("sengu"), Log: o.Logger, Clock: o.Clock,
 		},
+		reviews: &review.Reconciler{
+			Client: mgr.GetClient(), Repositories: m.repositories, Targets: targets,
+			Maker:  origin.Maker{Renderer: m.reviewing, Secrets: mgr.GetClient(), Key: m.key},
+			Events: mgr.GetEventRecorder("sengu"), Log: o.Logger, Clock: o.Clock,
+		},
 		history: &chronicle.Reconciler{Client: mgr.GetClient(), Store: m.past, Told: func() {}, Keep: keptReleases, Log: o.Logger},
 		api:     &api{records: m.past, home: m.home, namespace: o.Namespace, now: o.Clock.Now},
 	}
@@ -227,7 +242,7 @@ func compose(mgr ctrl.Manager, m means, o Options) parts {
 
 // setup registers the controllers. The Apps come first: they want to hear of clusters.
 func (p parts) setup(ctx context.Context, mgr ctrl.Manager) error {
-	return errors.Join(p.apps.Setup(mgr), p.fleets.Setup(mgr), p.releases.Setup(ctx, mgr), p.history.Setup(mgr), p.keeper.Setup(mgr), p.clusters.Setup(mgr))
+	return errors.Join(p.apps.Setup(mgr), p.fleets.Setup(mgr), p.releases.Setup(ctx, mgr), p.history.Setup(mgr), p.keeper.Setup(mgr), p.reviews.Setup(mgr), p.clusters.Setup(mgr))
 }
 
 // ready says what is still missing before what is reported can be relied on.

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 )
 
 // User is an account.
@@ -98,11 +99,22 @@ func (s *Server) Commit(t testing.TB, r Repository, branch, path, content string
 	return made.Commit.SHA
 }
 
-// Merge merges a pull request by a merge commit, as the owner, and returns that commit.
+// Merge merges a pull request by a merge commit, as the owner, and returns that commit. After a push Gitea finds out
+// first whether it can be merged, and wants to be asked again.
 func (s *Server) Merge(t testing.TB, r Repository, number int) string {
 	t.Helper()
 	pull := fmt.Sprintf("%s/pulls/%d", r.API, number)
-	s.Call(t, r.Owner.Token, http.MethodPost, pull+"/merge", map[string]any{"Do": "merge"}, nil)
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(startTimeout); ; <-tick.C {
+		status, answer := s.request(t, "token "+r.Owner.Token, http.MethodPost, pull+"/merge", map[string]any{"Do": "merge"})
+		if status/100 == 2 {
+			break
+		}
+		if status != http.StatusMethodNotAllowed || !strings.Contains(string(answer), "try again later") || time.Now().After(deadline) {
+			t.Fatalf("giteatest: merge pull request %d: status %d: %s", number, status, answer)
+		}
+	}
 	var merged struct {
 		SHA string `json:"merge_commit_sha"`
 	}
