@@ -2,7 +2,9 @@ package e2e_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -167,3 +169,105 @@ func (s *sengu) merge(name string) {
 	s.repo.head = s.repo.gitIn(clone, nil, "rev-parse", "HEAD")
 }
 
+// pull is a pull request as Gitea has it.
+type pull struct {
+	Number int
+	Title  string
+	Body   string
+	State  string
+	Merged bool
+	User   struct{ Login string }
+}
+
+// pulls are the pull requests of a state.
+func (f *forged) pulls(state string) []pull {
+	f.Helper()
+	var all []pull
+	f.server.Call(f, f.repo.Owner.Token, http.MethodGet, f.repo.API+"/pulls?state="+state, nil, &all)
+	for _, one := range all {
+		f.keep(one.Body, "pull request", fmt.Sprint(one.Number))
+	}
+	return all
+}
+
+// TestPromoteOnAForge has Sengu open a pull request on a real Gitea for each step, keep it up to date, and take back what
+// has failed by another.
+func TestPromoteOnAForge(t *testing.T) {
+	t.Parallel()
+	f := newForged(t, tagged("web", "1.0.0", "staging", "production"), inOrder(func(e *v1alpha1.Environment) {
+		if e.Name == "production" {
+			e.Promote = v1alpha1.PromotePullRequest
+		}
+	}, "staging", "production"))
+	f.eventually("the first state runs", func() error {
+		return f.imageIs(f.prod, f.target+"-production", "web", "registry.example.com/shop/web:1.0.0")
+	})
+	change := func(tag string) string {
+		return f.commit("main", files{folder("web", "staging") + "/kustomization.yaml": kustomized("web", tag)})
+	}
+	head := change("1.1.0")
+	f.waitsBefore("web", head, "production", "merge")
+	open := f.pulls("open")
+	if len(open) != 1 || open[0].Title != "web: promote web:1.1.0 in production" || open[0].User.Login != f.bot.Name {
+		t.Fatalf("the open pull requests are %+v", open)
+	}
+	for _, want := range []string{"Merging it is the approval", "`registry.example.com/shop/web:1.0.0` → `registry.example.com/shop/web:1.1.0`", "- [x] hold", "- [x] windows"} {
+		if !strings.Contains(open[0].Body, want) {
+			t.Errorf("the pull request does not say %q:\n%s", want, open[0].Body)
+		}
+	}
+	if text := why(at(f.release("web", head), "production").Why); !strings.Contains(text, fmt.Sprintf("pull request #%d (%s", open[0].Number, f.server.URL)) {
+		t.Errorf("the Release says %q", text)
+	}
+	f.eventually("the diff is in a comment", func() error {
+		for _, one := range f.comments(open[0].Number) {
+			if strings.Contains(one.Body, "web:1.1.0") {
+				return nil
+			}
+		}
+		return errors.New("there is none")
+	})
+	// One that a person has closed is not opened again; the next image opens another.
+	f.server.Call(f, f.repo.Owner.Token, http.MethodPatch, fmt.Sprintf("%s/pulls/%d", f.repo.API, open[0].Number), map[string]string{"state": "closed"}, nil)
+	head = change("1.2.0-bad.1")
+	f.waitsBefore("web", head, "production", "merge")
+	open = f.pulls("open")
+	if len(open) != 1 || !strings.Contains(open[0].Title, "1.2.0-bad.1") {
+		t.Fatalf("the open pull requests are %+v", open)
+	}
+	f.server.Merge(f, f.repo, open[0].Number)
+	f.becomes("web", head, "production", v1alpha1.StageDone)
+	if err := f.imageIs(f.prod, f.target+"-production", "web", "registry.example.com/shop/web:1.2.0-bad.1"); err != nil {
+		t.Errorf("production: %v", err)
+	}
+}
+
+// TestTakenBackOnAForge merges what then fails in production: what takes it back is proposed.
+func TestTakenBackOnAForge(t *testing.T) {
+	t.Parallel()
+	tree := tagged("web", "1.0.0", "staging", "production")
+	tree["apps/web/sengu.yaml"] += "environments:\n  staging:\n    health:\n    - group: apps\n      kind: Deployment\n      healthy: \"true\"\n"
+	f := newForged(t, tree, inOrder(ungated, "staging", "production"), func(spec *v1alpha1.FleetSpec) { spec.Promote = v1alpha1.PromotePullRequest })
+	f.eventually("the first state runs", func() error {
+		return f.imageIs(f.prod, f.target+"-production", "web", "registry.example.com/shop/web:1.0.0")
+	})
+	head := f.commit("main", files{folder("web", "staging") + "/kustomization.yaml": kustomized("web", "1.1.0-bad")})
+	f.waitsBefore("web", head, "production", "merge")
+	f.server.Merge(f, f.repo, f.pulls("open")[0].Number)
+	f.becomes("web", head, "production", v1alpha1.StageRolledBack)
+	f.eventually("what takes it back is proposed", func() error {
+		open := f.pulls("open")
+		if len(open) != 1 || open[0].Title != "web: take back web:1.1.0-bad in production" {
+			return fmt.Errorf("the open pull requests are %+v", open)
+		}
+		return nil
+	})
+	f.server.Merge(f, f.repo, f.pulls("open")[0].Number)
+	text := f.sengu.repo.gitIn(f.clone, nil, "pull", "--quiet", "origin", "main") + f.sengu.repo.gitIn(f.clone, nil, "show", "HEAD:"+folder("web", "production")+"/kustomization.yaml")
+	if !strings.Contains(text, `"1.0.0"`) {
+		t.Errorf("production says\n%s", text)
+	}
+	f.eventually("the environment still runs it", func() error {
+		return f.imageIs(f.prod, f.target+"-production", "web", "registry.example.com/shop/web:1.0.0")
+	})
+}
