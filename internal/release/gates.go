@@ -32,7 +32,7 @@ var forPeople = map[string]bool{gateHold: true, gateRemoval: true, gateApproval:
 // nobody knows what comes before applying.
 func (d *decider) gates(r *journey, env v1alpha1.Environment, p *place, inside *journey) []v1alpha1.Gate {
 	_, skips := r.promoted(env.Name)
-	gates := []v1alpha1.Gate{d.hold(r, env.Name, p), d.turn(env.Name, inside, skips), d.plan(r, env.Name)}
+	gates := []v1alpha1.Gate{d.hold(r, env.Name, p), d.turn(env.Name, p, inside, skips), d.plan(r, env.Name)}
 	if skips {
 		return gates
 	}
@@ -128,12 +128,15 @@ const leastPatience = time.Minute
 
 // turn is closed while an older Release is at work in the environment that is not stuck, unless a person skips that, and
 // always while a Job runs there.
-func (d *decider) turn(name string, inside *journey, skips bool) v1alpha1.Gate {
+func (d *decider) turn(name string, p *place, inside *journey, skips bool) v1alpha1.Gate {
 	if r, job := d.busy(name); job != "" {
 		return closed(gateTurn, "Job %s of %s is running there, and is not interrupted", job, r.Name)
 	}
-	if inside == nil || skips {
+	switch {
+	case inside == nil || skips && p.Source == p.was.Source && p.Release == p.was.Release:
 		return open(gateTurn)
+	case skips:
+		return closed(gateTurn, "%s goes in at this moment", inside.Name)
 	}
 	at := inside.at(name)
 	since, patience, does := at.Moved, max(d.Plans[Place{inside.Name, name}].FailAfter, leastPatience), "is on its way there"

@@ -173,6 +173,7 @@ func (w *world) writeStatus(s *service, v Service, name string, st v1alpha1.Rele
 	s.releases = slices.Clone(s.releases)
 	s.releases[i] = &r
 	for _, at := range st.Environments {
+		s.stopsAt(&r, at)
 		if inside(at.Stage) {
 			s.taken[Place{name, at.Name}] = len(r.Spec.Actions)
 		}

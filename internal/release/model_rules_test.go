@@ -161,6 +161,9 @@ func (t *turn) holds(env string, m Move) {
 	if was.By != "" {
 		if m.Hold == nil || m.Hold.By != was.By || m.Hold.Ended != nil || !m.Hold.At.Equal(&was.At) || m.Hold.RollbackTo != was.RollbackTo || m.Hold.Reason != was.Reason {
 			t.broke("%s: the hold of %s became %+v", env, was.By, m.Hold)
+		} else if r := t.named(m.Hold.Release); r != nil && m.Hold.Release != was.Release && m.Release == app.Spec.Release &&
+			!t.s.out[Place{r.Name, env}] && (stopped(t.before(r, env).Stage) || !stopped(t.after(r, env).Stage)) {
+			t.broke("%s: the hold of %s keeps %s out, which nothing did", env, was.By, r.Name)
 		}
 		return
 	}
@@ -261,6 +264,9 @@ func (w *world) atRest(s *service) {
 			w.breaks("%s: an action is not taken in though no Job runs", r.Name)
 		}
 		for env, app := range s.apps {
+			if r == s.releases[len(s.releases)-1] && s.owed[env] {
+				w.paid(s, env, app)
+			}
 			if app.Spec.Release != r.Name {
 				continue
 			}
@@ -270,6 +276,28 @@ func (w *world) atRest(s *service) {
 				w.breaks("%s runs %s, and nobody looks after it", env, r.Name)
 			}
 		}
+	}
+}
+
+// paid: once a person has ended a hold, the newest of what it kept out stands before the environment again, unless
+// something newer is there, or a Job of its last try runs.
+func (w *world) paid(s *service, env string, app *v1alpha1.App) {
+	if h := app.Spec.Hold; h == nil || h.Ended == nil || h.Ended.By == "" {
+		delete(s.owed, env) // it failed since, or the App is another one
+		return
+	}
+	for _, r := range slices.Backward(s.releases) {
+		at := statusIn(&r.Status, env)
+		switch {
+		case at == nil || at.Stage == v1alpha1.StageSuperseded || stopped(at.Stage) && endedByHand(&r.Status, env):
+			continue
+		case slices.ContainsFunc(w.running(), func(key StepKey) bool { return key.Release == r.Name && key.Environment == env }):
+			return
+		case stopped(at.Stage) && s.out[Place{r.Name, env}]:
+			w.breaks("%s ended the hold of %s, and %s, which it kept out, is %s for ever", app.Spec.Hold.Ended.By, env, r.Name, at.Stage)
+		}
+		delete(s.owed, env)
+		return
 	}
 }
 
