@@ -57,10 +57,8 @@ func stopped(stage v1alpha1.Stage) bool {
 
 // was returns how far r had come in an environment before the decision.
 func (r *journey) was(name string) v1alpha1.Stage {
-	for _, at := range r.Status.Environments {
-		if at.Name == name {
-			return at.Stage
-		}
+	if at := environmentOf(&r.Status, name); at != nil {
+		return at.Stage
 	}
 	return ""
 }

@@ -23,21 +23,24 @@ func (t *turn) broke(format string, args ...any) {
 }
 
 // before and after are the status of a Release in an environment as it was and as it is decided to be.
-func (t *turn) before(r *v1alpha1.Release, env string) v1alpha1.ReleaseEnvironmentStatus {
-	if at := statusIn(&r.Status, env); at != nil {
-		return *at
+func (t *turn) before(r *v1alpha1.Release, env string) *v1alpha1.ReleaseEnvironmentStatus {
+	if at := environmentOf(&r.Status, env); at != nil {
+		return at
 	}
-	return v1alpha1.ReleaseEnvironmentStatus{Name: env, Stage: v1alpha1.StageWaiting}
+	return &unborn
 }
 
-func (t *turn) after(r *v1alpha1.Release, env string) v1alpha1.ReleaseEnvironmentStatus {
+func (t *turn) after(r *v1alpha1.Release, env string) *v1alpha1.ReleaseEnvironmentStatus {
 	if st, ok := t.d.Statuses[r.Name]; ok {
-		if at := statusIn(&st, env); at != nil {
-			return *at
+		if at := environmentOf(&st, env); at != nil {
+			return at
 		}
 	}
 	return t.before(r, env)
 }
+
+// unborn is the status of a Release that has none.
+var unborn = v1alpha1.ReleaseEnvironmentStatus{Stage: v1alpha1.StageWaiting}
 
 func (t *turn) named(name string) *v1alpha1.Release {
 	for _, r := range t.v.Releases {
@@ -270,7 +273,7 @@ func (w *world) atRest(s *service) {
 			if app.Spec.Release != r.Name {
 				continue
 			}
-			at := statusIn(&r.Status, env)
+			at := environmentOf(&r.Status, env)
 			givenUp := intentIn(r, env).Gone && app.Spec.Removal == ""
 			if at == nil || at.Stage == v1alpha1.StageWaiting && !app.Spec.Hold.Active() && !givenUp && !s.atWork(env) {
 				w.breaks("%s runs %s, and nobody looks after it", env, r.Name)
@@ -287,7 +290,7 @@ func (w *world) paid(s *service, env string, app *v1alpha1.App) {
 		return
 	}
 	for _, r := range slices.Backward(s.releases) {
-		at := statusIn(&r.Status, env)
+		at := environmentOf(&r.Status, env)
 		switch {
 		case at == nil || at.Stage == v1alpha1.StageSuperseded || stopped(at.Stage) && endedByHand(&r.Status, env):
 			continue
@@ -304,7 +307,7 @@ func (w *world) paid(s *service, env string, app *v1alpha1.App) {
 // atWork reports whether a Release is at work in an environment.
 func (s *service) atWork(env string) bool {
 	return slices.ContainsFunc(s.releases, func(r *v1alpha1.Release) bool {
-		at := statusIn(&r.Status, env)
+		at := environmentOf(&r.Status, env)
 		return at != nil && inside(at.Stage)
 	})
 }

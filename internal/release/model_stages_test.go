@@ -222,7 +222,7 @@ func (t *turn) parallel(r *v1alpha1.Release, env string) {
 }
 
 // done: nothing passes that was not seen to pass.
-func (t *turn) done(r *v1alpha1.Release, env v1alpha1.Environment, at v1alpha1.ReleaseEnvironmentStatus) {
+func (t *turn) done(r *v1alpha1.Release, env v1alpha1.Environment, at *v1alpha1.ReleaseEnvironmentStatus) {
 	intent, app, place := intentIn(r, env.Name), t.v.Apps[env.Name], Place{r.Name, env.Name}
 	switch {
 	case intent.Gone:
@@ -264,7 +264,7 @@ func (t *turn) done(r *v1alpha1.Release, env v1alpha1.Environment, at v1alpha1.R
 }
 
 // failed: nothing fails because of an error elsewhere, of what is not known, or too early.
-func (t *turn) failed(r *v1alpha1.Release, env string, at v1alpha1.ReleaseEnvironmentStatus) {
+func (t *turn) failed(r *v1alpha1.Release, env string, at *v1alpha1.ReleaseEnvironmentStatus) {
 	place := Place{r.Name, env}
 	plan, app := t.w.plans[place], t.v.Apps[env]
 	for _, a := range r.Spec.Actions[r.Status.HandledActions:] {

@@ -91,7 +91,7 @@ func (s *service) ranApp(env string, app *v1alpha1.App, was v1alpha1.AppSpec) {
 }
 
 // stopsAt notes that a stored status has a Release kept out of an environment, or no more.
-func (t *truth) stopsAt(r *v1alpha1.Release, at v1alpha1.ReleaseEnvironmentStatus) {
+func (t *truth) stopsAt(r *v1alpha1.Release, at *v1alpha1.ReleaseEnvironmentStatus) {
 	place := Place{r.Name, at.Name}
 	if stopped(at.Stage) && at.Resumed == nil && !endedByHand(&r.Status, at.Name) {
 		t.out[place] = true

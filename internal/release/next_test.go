@@ -165,7 +165,7 @@ func (s *scene) at(name, env string) v1alpha1.ReleaseEnvironmentStatus {
 	s.t.Helper()
 	for _, r := range s.Releases {
 		if r.Name == name {
-			if at := statusIn(&r.Status, env); at != nil {
+			if at := environmentOf(&r.Status, env); at != nil {
 				return *at
 			}
 		}
