@@ -232,7 +232,8 @@ type Promotion string
 const (
 	// PromotionAsked: it tries again, through the gates.
 	PromotionAsked Promotion = "Asked"
-	// PromotionSkipsGates: it goes past every gate but a person's hold and a Job that runs.
+	// PromotionSkipsGates: it goes past every gate but a person's hold, a Job that runs, a plan that cannot be made, and a
+	// change that is not in Git yet.
 	PromotionSkipsGates Promotion = "SkipsGates"
 )
 

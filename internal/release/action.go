@@ -49,18 +49,18 @@ func (r *journey) wish(at *v1alpha1.ReleaseEnvironmentStatus, format string, arg
 
 // promote lets r stand before an environment where it has stopped, or past the gates that it stands before.
 func (d *decider) promote(r *journey, at *v1alpha1.ReleaseEnvironmentStatus, action v1alpha1.ReleaseAction) bool {
-	stopped := at.Stage == v1alpha1.StageFailed || at.Stage == v1alpha1.StageRolledBack || at.Stage == v1alpha1.StageSuperseded
-	if job := busyJob(at); job != "" && stopped {
+	over := stopped(at.Stage) || at.Stage == v1alpha1.StageSuperseded
+	if job := busyJob(at); job != "" && over {
 		d.because(at, fmt.Sprintf("%s promoted it, which waits for Job %s of its last try: it is not interrupted", action.By, job))
 		return false
 	}
 	d.note(r, history.Promoted, action.Environment, action.By, action.Reason)
 	r.status.Journal[len(r.status.Journal)-1].Loud = action.SkipGates
 	switch newer := d.newerThan(r, at.Name); {
-	case newer != nil && stopped:
+	case newer != nil && over:
 		d.because(at, fmt.Sprintf("%s promoted it, and %s, which is newer, is there: `sengu release rollback %s -e %s` goes back", action.By, newer.Name, d.Name, at.Name))
 		return true
-	case stopped:
+	case over:
 		d.again(r, at.Name)
 	case at.Stage != v1alpha1.StageWaiting:
 		return true // it is there already

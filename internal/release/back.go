@@ -40,6 +40,7 @@ func (d *decider) fail(r *journey, name string, p *place, why string) {
 		r.at(name).Proposal = &v1alpha1.ProposalStatus{Revert: true} // Git says still what has failed
 	}
 	d.stop(r, name, v1alpha1.StageFailed, told)
+	r.at(name).Resumed = nil // from here on, it is kept out
 }
 
 // retire brings an environment that r leaves back to what was good there if what it runs was not, and says what keeps it
@@ -96,7 +97,7 @@ const backAgain = "; the environment runs what it ran before"
 func (d *decider) isBack(name string, p *place) {
 	for _, r := range slices.Backward(d.releases) {
 		at := r.at(name)
-		if at == nil || at.Moved == nil || p.Release == r.Name || (at.Stage != v1alpha1.StageFailed && at.Stage != v1alpha1.StageRolledBack) {
+		if at == nil || at.Moved == nil || p.Release == r.Name || !stopped(at.Stage) {
 			continue
 		}
 		if at.Stage == v1alpha1.StageFailed && p.app != nil && d.back(p) {
@@ -179,43 +180,4 @@ func (d *decider) blockedSince(to *v1alpha1.GoodSource, name string, p *place) s
 		}
 	}
 	return ""
-}
-
-// retry lets what a hold has stopped stand before the environment again once a person has ended the hold.
-func (d *decider) retry(name string, p *place) {
-	h := p.Hold
-	if h == nil || h.Ended == nil || h.Ended.By == "" {
-		return
-	}
-	r := d.byName[h.Release]
-	if r == nil {
-		return
-	}
-	at := r.at(name)
-	if at == nil || at.Resumed.Equal(&h.Ended.At) || (at.Stage != v1alpha1.StageFailed && at.Stage != v1alpha1.StageRolledBack) {
-		return
-	}
-	if job := busyJob(at); job != "" {
-		d.because(at, fmt.Sprintf("%s resumed it, which waits for Job %s of its last try: it is not interrupted", h.Ended.By, job))
-		return
-	}
-	at.Resumed = &h.Ended.At
-	d.note(r, history.Resumed, name, h.Ended.By, h.Ended.Reason)
-	if d.newerThan(r, name) == nil {
-		d.again(r, name)
-	}
-}
-
-// again puts r back before an environment. Jobs that passed are not run again; those that did not are, under another
-// name, since a person asked for it.
-func (d *decider) again(r *journey, name string) {
-	d.becomes(r, name, v1alpha1.StageWaiting, "")
-	at := r.at(name)
-	at.Healthy, at.Unhealthy, at.Degraded, at.Unchanged = nil, nil, nil, false
-	if d.places[name].Release != r.Name {
-		at.Moved = nil
-	}
-	r.status.SupersededBy = ""
-	at.Attempt++
-	at.Steps = slices.DeleteFunc(at.Steps, func(s v1alpha1.StepStatus) bool { return s.Phase != v1alpha1.StepSucceeded || s.Job == "" })
 }

@@ -14,6 +14,7 @@ func (d *decider) environment(env v1alpha1.Environment) {
 	d.recall(env.Name, p)
 	d.overtake(env.Name, p)
 	d.rollback(env.Name, p)
+	d.remember(env.Name, p)
 	d.retry(env.Name, p)
 	if inside := d.inside(env.Name); inside != nil {
 		d.advance(inside, env, p)

@@ -30,13 +30,15 @@ const (
 var forPeople = map[string]bool{gateHold: true, gateRemoval: true, gateApproval: true, gateFailures: true, gateMerge: true}
 
 // gates judges everything that may keep r out of an environment, in the order in which it is told. A person's promotion
-// past the gates opens all but a hold, the turn of what may not be interrupted, and a plan that is not known.
+// past the gates opens all but a person's hold, the turn of a Job that runs, a plan that cannot be made, as without it
+// nobody knows what comes before applying, and a change that is not in Git yet.
 func (d *decider) gates(r *journey, env v1alpha1.Environment, p *place, inside *journey) []v1alpha1.Gate {
-	gates := []v1alpha1.Gate{d.hold(r, env.Name, p), d.turn(env.Name, inside), d.plan(r, env.Name)}
+	_, skips := r.promoted(env.Name)
+	gates := []v1alpha1.Gate{d.hold(r, env.Name, p), d.turn(env.Name, p, inside, skips), d.plan(r, env.Name)}
 	if r.intent(env.Name).Promote != "" {
 		gates = append(gates, d.git(r, env.Name))
 	}
-	if _, skips := r.promoted(env.Name); skips {
+	if skips {
 		return gates
 	}
 	if r.intent(env.Name).Gone {
@@ -129,14 +131,17 @@ func (d *decider) failedUnborn(r *journey, name string, p *place) *journey {
 // leastPatience is how long a Release that is on its way to health is not taken for stuck, however soon it would fail.
 const leastPatience = time.Minute
 
-// turn is closed while an older Release is at work in the environment that is not stuck, and always while a Job runs
-// there.
-func (d *decider) turn(name string, inside *journey) v1alpha1.Gate {
+// turn is closed while an older Release is at work in the environment that is not stuck, unless a person skips that, and
+// always while a Job runs there.
+func (d *decider) turn(name string, p *place, inside *journey, skips bool) v1alpha1.Gate {
 	if r, job := d.busy(name); job != "" {
 		return closed(gateTurn, "Job %s of %s is running there, and is not interrupted", job, r.Name)
 	}
-	if inside == nil {
+	switch {
+	case inside == nil || skips && p.Source == p.was.Source && p.Release == p.was.Release:
 		return open(gateTurn)
+	case skips:
+		return closed(gateTurn, "%s goes in at this moment", inside.Name)
 	}
 	at := inside.at(name)
 	since, patience, does := at.Moved, max(d.Plans[Place{inside.Name, name}].FailAfter, leastPatience), "is on its way there"
@@ -236,5 +241,8 @@ func (d *decider) release(r *journey, name string, p *place) {
 		reason = r.Name + " was promoted"
 	}
 	p.Hold.Ended = &v1alpha1.HoldEnd{At: d.time(), Reason: reason}
+	if failed := d.byName[p.Hold.Release]; failed != nil && failed.at(name) != nil {
+		failed.at(name).Resumed = &p.Hold.Ended.At
+	}
 	d.note(r, history.Resumed, name, "", reason)
 }

@@ -153,7 +153,7 @@ func (w *world) writeApp(s *service, v Service, env string, m Move) bool {
 	was := app.Spec
 	app.Spec.Source, app.Spec.Digest, app.Spec.Release = m.Source, m.Digest, m.Release
 	app.Spec.LastGood, app.Spec.Hold, app.Spec.Removal = m.LastGood, m.Hold, m.Removal
-	if !equality.Semantic.DeepEqual(was, app.Spec) {
+	if old := (Move{Source: was.Source, Digest: was.Digest, Release: was.Release, LastGood: was.LastGood, Hold: was.Hold, Removal: was.Removal, Create: m.Create}); !sameMove(&old, &m) {
 		app.Generation++
 	}
 	s.apps[env] = app
@@ -172,7 +172,9 @@ func (w *world) writeStatus(s *service, v Service, name string, st v1alpha1.Rele
 	w.happened++
 	s.releases = slices.Clone(s.releases)
 	s.releases[i] = &r
-	for _, at := range st.Environments {
+	for i := range st.Environments {
+		at := &st.Environments[i]
+		s.stopsAt(&r, at)
 		if inside(at.Stage) {
 			s.taken[Place{name, at.Name}] = len(r.Spec.Actions)
 		}
@@ -218,9 +220,9 @@ func (w *world) tellOf(s *service, v Service, next Decision) {
 	}
 	for _, env := range slices.Sorted(maps.Keys(next.Moves)) {
 		m := next.Moves[env]
-		line := fmt.Sprintf("  -> App %s in %s: %s at %.0f %s", s.name, env, m.Release, revisionNumber(m.Source.Revision), m.Removal)
+		line := fmt.Sprintf("  -> App %s in %s: %s at %s %s", s.name, env, m.Release, number(m.Source.Revision), m.Removal)
 		if m.LastGood != nil {
-			line += fmt.Sprintf(", last good %q at %.0f", m.LastGood.Release, revisionNumber(m.LastGood.Source.Revision))
+			line += fmt.Sprintf(", last good %q at %s", m.LastGood.Release, number(m.LastGood.Source.Revision))
 		}
 		if m.Hold != nil {
 			line += fmt.Sprintf(", hold %+v", *m.Hold)

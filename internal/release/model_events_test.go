@@ -220,7 +220,7 @@ func (w *world) controller(d dice, s *service, env string) {
 		st.Sync, st.Health, st.Revision, st.Digest = v1alpha1.Synced, v1alpha1.Missing, app.Spec.Source.Revision, truth
 		ready(st, "Missing", "an object is gone")
 	}
-	w.say("App %s in %s at %.0f: %s %s %s", s.name, env, revisionNumber(app.Spec.Source.Revision), st.Sync, st.Health, reasonOf(app))
+	w.say("App %s in %s at %s: %s %s %s", s.name, env, number(app.Spec.Source.Revision), st.Sync, st.Health, reasonOf(app))
 }
 
 func ready(st *v1alpha1.AppStatus, reason, message string) {
@@ -233,14 +233,6 @@ func reasonOf(app *v1alpha1.App) string {
 		return c.Reason
 	}
 	return ""
-}
-
-func revisionNumber(rev string) float64 {
-	var n float64
-	_, _ = fmt.Sscanf(rev, "%x", &n)
-	var i int
-	_, _ = fmt.Sscanf(rev, "%x", &i)
-	return float64(i)
 }
 
 // removing is an App that goes, and the Fleet that lets it.

@@ -57,7 +57,7 @@ func (w *world) commitClean() {
 // turnKind lets everything turn out well that is waited for, and then looks whether the newest Releases have arrived.
 // Time passes only to when a decision asked to be made again.
 func (w *world) turnKind(d dice, clean bool) {
-	w.say("--- the world turns kind at %s", w.now.UTC().Format("Mon 15:04:05"))
+	w.say("--- the world turns kind at %s", clock(w.now))
 	w.luck = 1
 	const patience = 300
 	for _, s := range w.services {
@@ -86,7 +86,7 @@ func (w *world) turnKind(d dice, clean bool) {
 			break
 		}
 		w.now = look
-		w.say("it is %s", w.now.UTC().Format("Mon 15:04:05"))
+		w.say("it is %s", clock(w.now))
 	}
 	for _, s := range w.services {
 		w.arrived(s, clean)
@@ -114,7 +114,7 @@ func (w *world) kindly(d dice, s *service) {
 		if app == nil {
 			continue
 		}
-		if app.Spec.Hold.Active() && (app.Spec.Hold.RollbackTo == "" || app.Spec.Hold.Release != "" || app.Spec.Hold.Refused != "") {
+		if h := app.Spec.Hold; h.Active() && (h.RollbackTo == "" || h.Release != "" || h.Refused != "") && !s.hopeless(env.Name, h) {
 			w.resume(s, env.Name, users[0])
 		} else if !isGood(app, app.Spec.Release) || app.Spec.Removal != "" {
 			w.controller(d, s, env.Name)
@@ -133,6 +133,20 @@ func (w *world) kindly(d dice, s *service) {
 			w.agree(s, i)
 		}
 	}
+}
+
+// hopeless reports whether what a hold keeps out cannot be rendered, and nothing newer waits for its end: nobody tries that
+// again.
+func (s *service) hopeless(env string, h *v1alpha1.Hold) bool {
+	for _, r := range slices.Backward(s.releases) {
+		if at := environmentOf(&r.Status, env); at != nil && at.Stage == v1alpha1.StageWaiting && len(at.Gates) > 0 && at.Gates[0].Name == gateHold {
+			return false
+		}
+		if r.Name == h.Release {
+			return intentIn(r, env).Problem != ""
+		}
+	}
+	return false
 }
 
 // agree has people approve what waits for it, and try the newest again where it has stopped.
@@ -176,7 +190,7 @@ func (w *world) arrived(s *service, clean bool) {
 		if intent == nil {
 			continue
 		}
-		if at := statusIn(&r.Status, env.Name); at == nil || at.Stage != v1alpha1.StageDone {
+		if at := environmentOf(&r.Status, env.Name); at == nil || at.Stage != v1alpha1.StageDone {
 			w.breaks("%s never arrives in %s, though all is well", r.Name, env.Name)
 			return
 		}

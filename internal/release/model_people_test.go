@@ -30,9 +30,12 @@ func (w *world) person(d dice, s *service) {
 		w.action(d, s, v1alpha1.VerbAbort, who, "")
 	case app == nil:
 	case app.Spec.Hold.Active():
-		if k < 18 {
+		switch {
+		case k < 17:
 			w.resume(s, env, who)
-		} else {
+		case k < 18:
+			w.hold(s, env, &v1alpha1.Hold{By: who.name, Reason: "nobody touches it"})
+		default:
 			w.hold(s, env, &v1alpha1.Hold{By: who.name, Reason: "it looks bad", RollbackTo: w.destination(d, s, env)})
 		}
 	case k < 16:
@@ -100,6 +103,7 @@ func (w *world) hold(s *service, env string, h *v1alpha1.Hold) {
 	app := s.apps[env].DeepCopy()
 	app.Spec.Hold = h
 	app.Generation++
+	delete(s.owed, env)
 	s.apps[env] = app
 	w.say("%s holds %s in %s, back to %q", h.By, s.name, env, h.RollbackTo)
 }
@@ -109,6 +113,7 @@ func (w *world) resume(s *service, env string, who user) {
 	app := s.apps[env].DeepCopy()
 	app.Spec.Hold.Ended = &v1alpha1.HoldEnd{By: who.name, At: w.stamp()}
 	app.Generation++
+	s.owed[env] = true
 	s.apps[env] = app
 	w.say("%s resumes %s in %s", who.name, s.name, env)
 }

@@ -23,21 +23,24 @@ func (t *turn) broke(format string, args ...any) {
 }
 
 // before and after are the status of a Release in an environment as it was and as it is decided to be.
-func (t *turn) before(r *v1alpha1.Release, env string) v1alpha1.ReleaseEnvironmentStatus {
-	if at := statusIn(&r.Status, env); at != nil {
-		return *at
+func (t *turn) before(r *v1alpha1.Release, env string) *v1alpha1.ReleaseEnvironmentStatus {
+	if at := environmentOf(&r.Status, env); at != nil {
+		return at
 	}
-	return v1alpha1.ReleaseEnvironmentStatus{Name: env, Stage: v1alpha1.StageWaiting}
+	return &unborn
 }
 
-func (t *turn) after(r *v1alpha1.Release, env string) v1alpha1.ReleaseEnvironmentStatus {
+func (t *turn) after(r *v1alpha1.Release, env string) *v1alpha1.ReleaseEnvironmentStatus {
 	if st, ok := t.d.Statuses[r.Name]; ok {
-		if at := statusIn(&st, env); at != nil {
-			return *at
+		if at := environmentOf(&st, env); at != nil {
+			return at
 		}
 	}
 	return t.before(r, env)
 }
+
+// unborn is the status of a Release that has none.
+var unborn = v1alpha1.ReleaseEnvironmentStatus{Stage: v1alpha1.StageWaiting}
 
 func (t *turn) named(name string) *v1alpha1.Release {
 	for _, r := range t.v.Releases {
@@ -161,6 +164,9 @@ func (t *turn) holds(env string, m Move) {
 	if was.By != "" {
 		if m.Hold == nil || m.Hold.By != was.By || m.Hold.Ended != nil || !m.Hold.At.Equal(&was.At) || m.Hold.RollbackTo != was.RollbackTo || m.Hold.Reason != was.Reason {
 			t.broke("%s: the hold of %s became %+v", env, was.By, m.Hold)
+		} else if r := t.named(m.Hold.Release); r != nil && m.Hold.Release != was.Release && m.Release == app.Spec.Release &&
+			!t.s.out[Place{r.Name, env}] && (stopped(t.before(r, env).Stage) || !stopped(t.after(r, env).Stage)) {
+			t.broke("%s: the hold of %s keeps %s out, which nothing did", env, was.By, r.Name)
 		}
 		return
 	}
@@ -261,10 +267,13 @@ func (w *world) atRest(s *service) {
 			w.breaks("%s: an action is not taken in though no Job runs", r.Name)
 		}
 		for env, app := range s.apps {
+			if r == s.releases[len(s.releases)-1] && s.owed[env] {
+				w.paid(s, env, app)
+			}
 			if app.Spec.Release != r.Name {
 				continue
 			}
-			at := statusIn(&r.Status, env)
+			at := environmentOf(&r.Status, env)
 			givenUp := intentIn(r, env).Gone && app.Spec.Removal == ""
 			if at == nil || at.Stage == v1alpha1.StageWaiting && !app.Spec.Hold.Active() && !givenUp && !s.atWork(env) {
 				w.breaks("%s runs %s, and nobody looks after it", env, r.Name)
@@ -273,10 +282,32 @@ func (w *world) atRest(s *service) {
 	}
 }
 
+// paid: once a person has ended a hold, the newest of what it kept out stands before the environment again, unless
+// something newer is there, or a Job of its last try runs.
+func (w *world) paid(s *service, env string, app *v1alpha1.App) {
+	if h := app.Spec.Hold; h == nil || h.Ended == nil || h.Ended.By == "" {
+		delete(s.owed, env) // it failed since, or the App is another one
+		return
+	}
+	for _, r := range slices.Backward(s.releases) {
+		at := environmentOf(&r.Status, env)
+		switch {
+		case at == nil || at.Stage == v1alpha1.StageSuperseded || stopped(at.Stage) && endedByHand(&r.Status, env):
+			continue
+		case slices.ContainsFunc(w.running(), func(key StepKey) bool { return key.Release == r.Name && key.Environment == env }):
+			return
+		case stopped(at.Stage) && s.out[Place{r.Name, env}]:
+			w.breaks("%s ended the hold of %s, and %s, which it kept out, is %s for ever", app.Spec.Hold.Ended.By, env, r.Name, at.Stage)
+		}
+		delete(s.owed, env)
+		return
+	}
+}
+
 // atWork reports whether a Release is at work in an environment.
 func (s *service) atWork(env string) bool {
 	return slices.ContainsFunc(s.releases, func(r *v1alpha1.Release) bool {
-		at := statusIn(&r.Status, env)
+		at := environmentOf(&r.Status, env)
 		return at != nil && inside(at.Stage)
 	})
 }

@@ -47,7 +47,11 @@ func (t *turn) askedAgain(r *v1alpha1.Release, env string) bool {
 		}
 	}
 	app := t.v.Apps[env]
-	return app != nil && app.Spec.Hold != nil && app.Spec.Hold.Ended != nil && app.Spec.Hold.Ended.By != "" && app.Spec.Hold.Release == r.Name
+	if app == nil || app.Spec.Hold == nil || app.Spec.Hold.Ended == nil || app.Spec.Hold.Ended.By == "" {
+		return false
+	}
+	m, moves := t.d.Moves[env]
+	return app.Spec.Hold.Release == r.Name || moves && m.Hold.Release == r.Name && t.s.out[Place{r.Name, env}]
 }
 
 // skips reports whether a person has let r past the gates of an environment, and that has not been used.
@@ -125,7 +129,7 @@ func (t *turn) disturbs(r, other *v1alpha1.Release, env string) {
 		t.broke("%s goes into %s over %s, which is newer", r.Name, env, other.Name)
 	case newer && app != nil && app.Spec.Release == other.Name && before.Stage == v1alpha1.StageDone && after.Stage == v1alpha1.StageDone:
 		t.broke("%s goes into %s, which runs %s, which is newer", r.Name, env, other.Name)
-	case after.Stage == v1alpha1.StageSuperseded && inside(before.Stage) && isGood(app, other.Name) && t.fresh && before.Healthy != nil && t.w.plans[Place{other.Name, env}].Problem == "":
+	case !t.skips(r, env) && after.Stage == v1alpha1.StageSuperseded && inside(before.Stage) && isGood(app, other.Name) && t.fresh && before.Healthy != nil && t.w.plans[Place{other.Name, env}].Problem == "":
 		t.broke("%s goes into %s while %s is verified there", r.Name, env, other.Name)
 	}
 }
@@ -218,7 +222,7 @@ func (t *turn) parallel(r *v1alpha1.Release, env string) {
 }
 
 // done: nothing passes that was not seen to pass.
-func (t *turn) done(r *v1alpha1.Release, env v1alpha1.Environment, at v1alpha1.ReleaseEnvironmentStatus) {
+func (t *turn) done(r *v1alpha1.Release, env v1alpha1.Environment, at *v1alpha1.ReleaseEnvironmentStatus) {
 	intent, app, place := intentIn(r, env.Name), t.v.Apps[env.Name], Place{r.Name, env.Name}
 	switch {
 	case intent.Gone:
@@ -260,7 +264,7 @@ func (t *turn) done(r *v1alpha1.Release, env v1alpha1.Environment, at v1alpha1.R
 }
 
 // failed: nothing fails because of an error elsewhere, of what is not known, or too early.
-func (t *turn) failed(r *v1alpha1.Release, env string, at v1alpha1.ReleaseEnvironmentStatus) {
+func (t *turn) failed(r *v1alpha1.Release, env string, at *v1alpha1.ReleaseEnvironmentStatus) {
 	place := Place{r.Name, env}
 	plan, app := t.w.plans[place], t.v.Apps[env]
 	for _, a := range r.Spec.Actions[r.Status.HandledActions:] {

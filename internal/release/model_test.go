@@ -17,7 +17,7 @@ import (
 var (
 	oneSeed   = flag.Uint64("seed", 0, "run the sequence of this seed only, and tell its story")
 	firstSeed = flag.Uint64("from", 1, "seed of the first sequence")
-	sequences = flag.Uint64("sequences", 3000, "how many sequences are run")
+	sequences = flag.Uint64("sequences", 20000, "how many sequences are run")
 )
 
 // TestModel runs random worlds against the machine. Whatever happens in them, after every decision the rules of the
@@ -102,7 +102,7 @@ func play(seed uint64, left map[int]bool, tell func(string)) string {
 // event lets one thing happen and the machine decide about it.
 func (w *world) event(i int, d dice) {
 	w.now = w.now.Add(time.Duration(1+d.IntN(60)) * time.Second)
-	w.say("--- event %d at %s", i, w.now.UTC().Format("Mon 15:04:05"))
+	w.say("--- event %d at %s", i, clock(w.now))
 	s := oneOf(d, w.services)
 	switch k := d.IntN(100); {
 	case k < 12 || w.commits == 0:
@@ -132,7 +132,7 @@ func (w *world) event(i int, d dice) {
 	case k < 99:
 		w.now = w.now.Add(time.Duration(d.IntN(180)) * time.Minute)
 		w.up = w.now
-		w.say("Sengu was down until %s", w.now.UTC().Format("Mon 15:04:05"))
+		w.say("Sengu was down until %s", clock(w.now))
 		s = nil
 	default:
 		w.stale(d, s)
@@ -178,7 +178,7 @@ func (w *world) passTime(d dice) {
 	default:
 		w.now = w.now.Add(-time.Duration(d.IntN(120)) * time.Second)
 	}
-	w.say("it is %s", w.now.UTC().Format("Mon 15:04:05"))
+	w.say("it is %s", clock(w.now))
 }
 
 // nextLook is the first time at which a decision wants to be made again.

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
+	"github.com/sengu-dev/sengu/internal/history"
 )
 
 // truth is what a simulated service knows of itself, apart from what any status says. Where a decision may know less,
@@ -23,6 +24,10 @@ type truth struct {
 	// once the decision is stored: unstored does that.
 	good, bad, unwell map[Place]time.Time
 	unstored          []func()
+	// out are the Releases that a failure or a way back keeps out of an environment, and owed the environments where a
+	// person has ended a hold: the newest of what was kept out has to come back.
+	out  map[Place]bool
+	owed map[string]bool
 	// refused are checks that have answered with no since a decision was stored.
 	refused []StepKey
 }
@@ -37,7 +42,7 @@ func newTruth(plan func(Place) Plan) truth {
 	return truth{
 		proved: map[string]map[string]bool{}, trail: map[string][]ran{}, taken: map[Place]int{}, passes: map[StepKey]int32{},
 		failures: map[StepKey]int32{}, passed: map[StepKey]bool{}, plan: plan,
-		good: map[Place]time.Time{}, bad: map[Place]time.Time{}, unwell: map[Place]time.Time{},
+		out: map[Place]bool{}, owed: map[string]bool{}, good: map[Place]time.Time{}, bad: map[Place]time.Time{}, unwell: map[Place]time.Time{},
 	}
 }
 
@@ -83,6 +88,27 @@ func (s *service) ranApp(env string, app *v1alpha1.App, was v1alpha1.AppSpec) {
 		}
 	}
 	s.trail[env] = append(s.trail[env], step)
+}
+
+// stopsAt notes that a stored status has a Release kept out of an environment, or no more.
+func (t *truth) stopsAt(r *v1alpha1.Release, at *v1alpha1.ReleaseEnvironmentStatus) {
+	place := Place{r.Name, at.Name}
+	if stopped(at.Stage) && at.Resumed == nil && !endedByHand(&r.Status, at.Name) {
+		t.out[place] = true
+	} else {
+		delete(t.out, place)
+	}
+}
+
+// endedByHand reports whether a person has aborted a Release in an environment, and it was never there again.
+func endedByHand(st *v1alpha1.ReleaseStatus, env string) bool {
+	by := false
+	for _, happened := range st.Journal {
+		if happened.Environment == env {
+			by = happened.Kind == string(history.Aborted) || by && happened.Kind != string(history.Failed) && happened.Kind != string(history.Started)
+		}
+	}
+	return by
 }
 
 // observe notes what a decision sees of the Apps, and when.

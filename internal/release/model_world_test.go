@@ -1,10 +1,12 @@
 package release
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -91,6 +93,16 @@ func revision(commit int) string              { return fmt.Sprintf("%040x", comm
 func renderOf(rev, env string) string         { return rev + "/" + env }
 func (w *world) stamp() metav1.Time           { return metav1.NewTime(w.now.Truncate(time.Second)) }
 func (w *world) envs() []v1alpha1.Environment { return w.fleet.Spec.Environments }
+
+// clock and number are a time and a revision as a story tells them.
+type (
+	clock  time.Time
+	number string
+)
+
+func (c clock) String() string { return time.Time(c).UTC().Format("Mon 15:04:05") }
+
+func (n number) String() string { return cmp.Or(strings.TrimLeft(string(n), "0"), "0") }
 
 func (w *world) say(format string, args ...any) {
 	if w.tell != nil {
@@ -202,31 +214,44 @@ func sourceIn(rev, service, env string) v1alpha1.AppSource {
 
 // view is what a caller would hand to Next now.
 func (w *world) view(s *service) Service {
+	n := len(s.releases) * len(w.envs())
 	v := Service{
-		Now: w.now, Fleet: w.fleet, Name: s.name, Releases: slices.Clone(s.releases), Apps: maps.Clone(s.apps), Windows: map[string]Window{},
-		Plans: map[Place]Plan{}, Jobs: map[StepKey]JobState{}, Looks: s.looks, Peers: map[Peer]Peers{}, Approvals: map[string][]v1alpha1.ReleaseAction{},
+		Fleet: w.fleet, Name: s.name, Releases: slices.Clone(s.releases), Apps: maps.Clone(s.apps), Plans: make(map[Place]Plan, n),
+		Jobs: map[StepKey]JobState{}, Looks: s.looks, Peers: map[Peer]Peers{}, Approvals: map[string][]v1alpha1.ReleaseAction{},
 	}
 	w.setTime(&v)
 	for _, r := range s.releases {
-		for _, env := range r.Spec.Environments {
-			if plan, ok := w.plans[Place{r.Name, env.Name}]; ok {
+		for i := range r.Spec.Environments {
+			env := r.Spec.Environments[i].Name
+			if plan, ok := w.plans[Place{r.Name, env}]; ok {
 				if plan.Problem != "" {
 					plan = Plan{Problem: plan.Problem}
 				}
-				v.Plans[Place{r.Name, env.Name}] = plan
-			}
-			for _, step := range stepsOf(r, env.Name) {
-				if state, ok := w.jobs[step]; ok {
-					v.Jobs[step] = state
-				}
+				v.Plans[Place{r.Name, env}] = plan
 			}
 			if len(w.services) > 1 {
-				v.Peers[Peer{r.Spec.Group, env.Name}] = w.peers(s, r.Spec.Group, env.Name)
+				v.Peers[Peer{r.Spec.Group, env}] = w.peers(s, r.Spec.Group, env)
 			}
 		}
-		v.Approvals[r.Spec.Group] = w.groupApprovals(r.Spec.Group)
+		w.viewJobs(r, v.Jobs)
+		if agreed := w.groupApprovals(r.Spec.Group); agreed != nil {
+			v.Approvals[r.Spec.Group] = agreed
+		}
 	}
 	return v
+}
+
+// viewJobs puts the Jobs that r knows of into all.
+func (w *world) viewJobs(r *v1alpha1.Release, all map[StepKey]JobState) {
+	for i := range r.Status.Environments {
+		at := &r.Status.Environments[i]
+		for j := range at.Steps {
+			key := StepKey{r.Name, at.Name, at.Steps[j].Name, at.Attempt}
+			if state, ok := w.jobs[key]; ok {
+				all[key] = state
+			}
+		}
+	}
 }
 
 // setTime makes v a view of this moment.
@@ -238,28 +263,6 @@ func (w *world) setTime(v *Service) {
 			v.Windows[env.Name] = Window{Open: opens(w.now), Rule: env.Windows[0], Until: turns(w.now)}
 		}
 	}
-}
-
-// stepsOf lists the keys of the steps of r in an environment.
-func stepsOf(r *v1alpha1.Release, env string) []StepKey {
-	at := statusIn(&r.Status, env)
-	if at == nil {
-		return nil
-	}
-	var all []StepKey
-	for _, step := range at.Steps {
-		all = append(all, StepKey{r.Name, env, step.Name, at.Attempt})
-	}
-	return all
-}
-
-func statusIn(st *v1alpha1.ReleaseStatus, env string) *v1alpha1.ReleaseEnvironmentStatus {
-	for i := range st.Environments {
-		if st.Environments[i].Name == env {
-			return &st.Environments[i]
-		}
-	}
-	return nil
 }
 
 func intentIn(r *v1alpha1.Release, env string) *v1alpha1.ReleaseEnvironment {
@@ -287,7 +290,7 @@ func (w *world) peers(s *service, group, env string) Peers {
 			if r.Spec.Group != group {
 				continue
 			}
-			at := statusIn(&r.Status, env)
+			at := environmentOf(&r.Status, env)
 			app := other.apps[env]
 			switch {
 			case at == nil:

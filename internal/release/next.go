@@ -2,11 +2,9 @@ package release
 
 import (
 	"cmp"
-	"reflect"
 	"slices"
 	"time"
 
-	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
@@ -37,7 +35,7 @@ type decider struct {
 	// releases are sorted, the oldest first.
 	releases []*journey
 	byName   map[string]*journey
-	rules    map[string]v1alpha1.Environment
+	rules    map[string]*v1alpha1.Environment
 	places   map[string]*place
 	jobs     []StepKey
 	checks   []StepKey
@@ -62,7 +60,7 @@ type place struct {
 
 func newDecider(s Service) *decider {
 	d := &decider{
-		Service: s, byName: map[string]*journey{}, rules: map[string]v1alpha1.Environment{}, places: map[string]*place{},
+		Service: s, byName: map[string]*journey{}, rules: map[string]*v1alpha1.Environment{}, places: map[string]*place{},
 	}
 	for _, r := range s.Releases {
 		j := &journey{Release: r, status: copied(r.Status), wishes: map[string]string{}}
@@ -72,7 +70,8 @@ func newDecider(s Service) *decider {
 	slices.SortFunc(d.releases, func(a, b *journey) int {
 		return cmp.Or(cmp.Compare(a.Spec.Sequence, b.Spec.Sequence), cmp.Compare(a.Name, b.Name))
 	})
-	for _, env := range s.Fleet.Spec.Environments {
+	for i := range s.Fleet.Spec.Environments {
+		env := &s.Fleet.Spec.Environments[i]
 		d.rules[env.Name] = env
 		p := &place{app: s.Apps[env.Name]}
 		if p.app != nil {
@@ -103,22 +102,17 @@ func (d *decider) decision() Decision {
 		Moves: map[string]Move{}, Statuses: map[string]v1alpha1.ReleaseStatus{}, Jobs: d.atWork(d.jobs), Checks: d.atWork(d.checks), Writes: d.writes, Look: d.look,
 	}
 	for name, p := range d.places {
-		if differ(p.was, p.Move) {
+		if !sameMove(&p.was, &p.Move) {
 			out.Moves[name] = p.Move
 		}
 	}
 	for _, r := range d.releases {
 		r.steady()
-		if differ(r.Status, r.status) {
+		if !sameStatus(&r.Status, &r.status) {
 			out.Statuses[r.Name] = r.status
 		}
 	}
 	return out
-}
-
-// differ reports whether two values differ by what they mean. Most are the same to the letter, which is known sooner.
-func differ[T any](a, b T) bool {
-	return !reflect.DeepEqual(a, b) && !equality.Semantic.DeepEqual(a, b)
 }
 
 // atWork leaves out the steps of what has stopped after they were asked for.
@@ -128,7 +122,8 @@ func (d *decider) atWork(steps []StepKey) []StepKey {
 
 // steady keeps since when something is the reason, where it came to be the same as before after all.
 func (r *journey) steady() {
-	for _, old := range r.Status.Environments {
+	for i := range r.Status.Environments {
+		old := &r.Status.Environments[i]
 		at := r.at(old.Name)
 		if at.Why != nil && old.Why != nil && at.Why.Message == old.Why.Message && at.Stage == old.Stage {
 			at.Why = old.Why
@@ -179,20 +174,27 @@ func (d *decider) note(r *journey, kind history.Kind, environment, by, why strin
 
 // at returns the status of r in an environment, nil if the service is not there.
 func (r *journey) at(environment string) *v1alpha1.ReleaseEnvironmentStatus {
-	i := slices.IndexFunc(r.status.Environments, func(e v1alpha1.ReleaseEnvironmentStatus) bool { return e.Name == environment })
-	if i < 0 {
-		return nil
-	}
-	return &r.status.Environments[i]
+	return environmentOf(&r.status, environment)
 }
 
 // intent returns what r intends for an environment.
 func (r *journey) intent(environment string) *v1alpha1.ReleaseEnvironment {
-	i := slices.IndexFunc(r.Spec.Environments, func(e v1alpha1.ReleaseEnvironment) bool { return e.Name == environment })
-	if i < 0 {
-		return nil
+	for i := range r.Spec.Environments {
+		if r.Spec.Environments[i].Name == environment {
+			return &r.Spec.Environments[i]
+		}
 	}
-	return &r.Spec.Environments[i]
+	return nil
+}
+
+// environmentOf returns what a status says of an environment, nil if it does not concern it.
+func environmentOf(st *v1alpha1.ReleaseStatus, environment string) *v1alpha1.ReleaseEnvironmentStatus {
+	for i := range st.Environments {
+		if st.Environments[i].Name == environment {
+			return &st.Environments[i]
+		}
+	}
+	return nil
 }
 
 // stage returns how far r has come in an environment, "" if the service is not there.
@@ -249,7 +251,11 @@ func (d *decider) passed(r *journey, environment string) bool {
 
 // missing returns the first environment before this one that r has not passed.
 func (d *decider) missing(r *journey, environment string) (string, bool) {
-	for _, before := range d.rules[environment].After {
+	rule := d.rules[environment]
+	if rule == nil {
+		return "", false
+	}
+	for _, before := range rule.After {
 		if d.passed(r, before) {
 			continue
 		}

@@ -1,6 +1,8 @@
 package release
 
 import (
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -16,22 +18,244 @@ func fleetOf(envs ...v1alpha1.Environment) *v1alpha1.Fleet {
 	return &v1alpha1.Fleet{ObjectMeta: metav1.ObjectMeta{Name: "shop"}, Spec: v1alpha1.FleetSpec{Environments: envs}}
 }
 
-func TestNewReleaseEntersTheFirstEnvironmentAndWaitsForTheSecond(t *testing.T) {
-	fleet := fleetOf(v1alpha1.Environment{Name: "dev"}, v1alpha1.Environment{Name: "prod", After: []string{"dev"}})
-	r := &v1alpha1.Release{ObjectMeta: metav1.ObjectMeta{Name: "r1"}, Spec: v1alpha1.ReleaseSpec{
-		Revision: "a", Sequence: 1,
-		Environments: []v1alpha1.ReleaseEnvironment{{Name: "dev", Digest: "d1"}, {Name: "prod", Digest: "p1"}},
+// scene is a service whose story a test tells, one thing after the other.
+type scene struct {
+	t *testing.T
+	Service
+	// asked are the Jobs that the last decision asked for.
+	asked []StepKey
+}
+
+func sceneOf(t *testing.T, envs ...v1alpha1.Environment) *scene {
+	t.Helper()
+	return &scene{t: t, Service: Service{
+		Now: noon, Fleet: fleetOf(envs...), Name: "web", Apps: map[string]*v1alpha1.App{}, Plans: map[Place]Plan{}, Jobs: map[StepKey]JobState{},
+		Looks: map[StepKey]Look{}, Windows: map[string]Window{}, Peers: map[Peer]Peers{},
 	}}
-	d := Next(Service{Now: noon, Fleet: fleet, Name: "web", Releases: []*v1alpha1.Release{r}, Plans: map[Place]Plan{{"r1", "dev"}: {}}})
+}
+
+// commit makes the Release of a commit that changes the service itself in every environment.
+func (s *scene) commit(name string, plan Plan) *v1alpha1.Release {
+	s.t.Helper()
+	n := int64(len(s.Releases) + 1)
+	r := &v1alpha1.Release{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1alpha1.ReleaseSpec{Revision: "rev-" + name, Sequence: n, Group: name}}
+	for _, env := range s.Fleet.Spec.Environments {
+		r.Spec.Environments = append(r.Spec.Environments, v1alpha1.ReleaseEnvironment{Name: env.Name, Path: "web", Digest: name, Own: name})
+		s.Plans[Place{name, env.Name}] = plan
+	}
+	s.Releases = append(s.Releases, r)
+	return r
+}
+
+// settle decides and writes until nothing is left to do.
+func (s *scene) settle() {
+	s.t.Helper()
+	for range 10 {
+		next := Next(s.Service)
+		s.asked = next.Jobs
+		s.Looks = map[StepKey]Look{}
+		if len(next.Moves)+len(next.Statuses) == 0 {
+			return
+		}
+		for env := range next.Moves {
+			s.write(env, next.Moves[env])
+		}
+		for i, r := range s.Releases {
+			if st, ok := next.Statuses[r.Name]; ok {
+				s.Releases[i] = r.DeepCopy()
+				s.Releases[i].Status = st
+			}
+		}
+	}
+	s.t.Fatal("there is always something left to do")
+}
+
+func (s *scene) write(env string, m Move) {
+	app := s.Apps[env].DeepCopy()
+	if app == nil {
+		app = &v1alpha1.App{ObjectMeta: metav1.ObjectMeta{Name: env}}
+	}
+	app.Spec.Source, app.Spec.Digest, app.Spec.Release = m.Source, m.Digest, m.Release
+	app.Spec.LastGood, app.Spec.Hold, app.Spec.Removal = m.LastGood, m.Hold, m.Removal
+	app.Generation++
+	s.Apps[env] = app
+}
+
+// becomes has the App of an environment settle with that health, and decides.
+func (s *scene) becomes(env string, health v1alpha1.HealthStatus) {
+	s.t.Helper()
+	app := s.Apps[env].DeepCopy()
+	app.Status = v1alpha1.AppStatus{
+		ObservedGeneration: app.Generation, Revision: app.Spec.Source.Revision, Digest: app.Spec.Digest, Sync: v1alpha1.Synced, Health: health,
+		Why: &v1alpha1.Why{Message: "it is " + string(health)},
+	}
+	s.Apps[env] = app
+	s.settle()
+}
+
+// passes brings a Release through an environment.
+func (s *scene) passes(name string, envs ...string) {
+	s.t.Helper()
+	s.settle()
+	for _, env := range envs {
+		s.becomes(env, v1alpha1.Healthy)
+		s.wants(name, env, v1alpha1.StageDone)
+	}
+}
+
+// fails has a Release that was brought to an environment fail there.
+func (s *scene) fails(name, env string) {
+	s.t.Helper()
+	s.settle()
+	s.becomes(env, v1alpha1.Degraded)
+	s.wants(name, env, v1alpha1.StageFailed)
+}
+
+// job ends a Job.
+func (s *scene) job(release, env, step string, phase v1alpha1.StepPhase) {
+	s.t.Helper()
+	s.Jobs[StepKey{Release: release, Environment: env, Step: step}] = JobState{Phase: phase, Job: step, Started: s.Now}
+	s.settle()
+}
+
+// holds has a person hold an environment, or go back.
+func (s *scene) holds(env, to string) {
+	s.t.Helper()
+	s.holdsUnseen(env, to)
+	s.settle()
+}
+
+func (s *scene) holdsUnseen(env, to string) {
+	s.pass(time.Second)
+	s.write(env, moveOf(s.Apps[env]))
+	s.Apps[env].Spec.Hold = &v1alpha1.Hold{By: "operator", At: metav1.NewTime(s.Now), RollbackTo: to}
+}
+
+// resumes has a person end a hold.
+func (s *scene) resumes(env string) {
+	s.t.Helper()
+	s.pass(time.Second)
+	s.write(env, moveOf(s.Apps[env]))
+	s.Apps[env].Spec.Hold = s.Apps[env].Spec.Hold.DeepCopy()
+	s.Apps[env].Spec.Hold.Ended = &v1alpha1.HoldEnd{By: "operator", At: metav1.NewTime(s.Now)}
+	s.settle()
+}
+
+func moveOf(app *v1alpha1.App) Move {
+	return Move{
+		Source: app.Spec.Source, Digest: app.Spec.Digest, Release: app.Spec.Release, LastGood: app.Spec.LastGood, Hold: app.Spec.Hold, Removal: app.Spec.Removal,
+	}
+}
+
+// acts has a person act on a Release.
+func (s *scene) acts(name, env string, verb v1alpha1.Verb, skips bool) {
+	s.t.Helper()
+	s.pass(time.Second)
+	i := slices.IndexFunc(s.Releases, func(r *v1alpha1.Release) bool { return r.Name == name })
+	s.Releases[i] = s.Releases[i].DeepCopy()
+	s.Releases[i].Spec.Actions = append(s.Releases[i].Spec.Actions, v1alpha1.ReleaseAction{
+		Verb: verb, Environment: env, By: "operator", At: metav1.NewTime(s.Now), SkipGates: skips,
+	})
+	s.settle()
+}
+
+func (s *scene) pass(d time.Duration) { s.Now = s.Now.Add(d) }
+
+func (s *scene) at(name, env string) v1alpha1.ReleaseEnvironmentStatus {
+	s.t.Helper()
+	for _, r := range s.Releases {
+		if r.Name == name {
+			if at := environmentOf(&r.Status, env); at != nil {
+				return *at
+			}
+		}
+	}
+	s.t.Fatalf("%s is nowhere in %s", name, env)
+	return v1alpha1.ReleaseEnvironmentStatus{}
+}
+
+// wants says how far a Release has to be in an environment, and what it has to say.
+func (s *scene) wants(name, env string, stage v1alpha1.Stage, words ...string) {
+	s.t.Helper()
+	at, why := s.at(name, env), ""
+	if at.Why != nil {
+		why = at.Why.Message
+	}
+	if at.Stage != stage {
+		s.t.Fatalf("%s is %s in %s (%s), want %s", name, at.Stage, env, why, stage)
+	}
+	for _, word := range words {
+		if !strings.Contains(why, word) {
+			s.t.Errorf("%s says %q in %s, and nothing of %q", name, why, env, word)
+		}
+	}
+}
+
+// runs says which Release an environment has to be brought to.
+func (s *scene) runs(env, name string) {
+	s.t.Helper()
+	if app := s.Apps[env]; app == nil || app.Spec.Release != name || app.Spec.Source.Revision != "rev-"+name {
+		s.t.Fatalf("%s runs %+v, want %s", env, app, name)
+	}
+}
+
+func TestNewReleaseEntersTheFirstEnvironmentAndWaitsForTheSecond(t *testing.T) {
+	s := sceneOf(t, v1alpha1.Environment{Name: "dev"}, v1alpha1.Environment{Name: "prod", After: []string{"dev"}})
+	s.commit("r1", Plan{})
+	d := Next(s.Service)
 	move, ok := d.Moves["dev"]
-	if !ok || !move.Create || move.Release != "r1" || move.Digest != "d1" {
+	if !ok || !move.Create || move.Release != "r1" || move.Digest != "r1" {
 		t.Errorf("dev is not brought to the Release: %+v", d.Moves)
 	}
 	if _, early := d.Moves["prod"]; early {
 		t.Errorf("prod is brought to the Release before dev has passed")
 	}
-	st := d.Statuses["r1"]
-	if st.Stage != v1alpha1.StageRunning || st.Environments[1].Why == nil || st.Environments[1].Why.Message != "dev comes first" {
-		t.Errorf("status: %+v", st)
+	s.settle()
+	s.wants("r1", "dev", v1alpha1.StageRunning)
+	s.wants("r1", "prod", v1alpha1.StageWaiting, "dev comes first")
+}
+
+func TestSkippingTheGates(t *testing.T) {
+	envs := []v1alpha1.Environment{{Name: "dev"}, {Name: "prod", After: []string{"dev"}, Approval: &v1alpha1.ApprovalRule{Required: 1}}}
+	tests := map[string]struct {
+		// plan is that of the Release that is at work in prod.
+		plan  Plan
+		story func(*scene)
+		stage v1alpha1.Stage
+		words string
+	}{
+		"PastTheEnvironmentsBefore": {Plan{}, func(*scene) {}, v1alpha1.StageRunning, ""},
+		"PastOneThatIsOnItsWay":     {Plan{}, func(s *scene) { s.acts("r2", "prod", v1alpha1.VerbPromote, true) }, v1alpha1.StageRunning, ""},
+		"PastOneThatIsVerified": {Plan{Checks: []Check{{Name: "latency", Interval: time.Minute, Successes: 9}}}, func(s *scene) {
+			s.acts("r2", "prod", v1alpha1.VerbPromote, true)
+			s.becomes("prod", v1alpha1.Healthy)
+			s.wants("r2", "prod", v1alpha1.StageVerifying)
+		}, v1alpha1.StageRunning, ""},
+		"NotPastAJob": {Plan{Before: []string{"migrate"}}, func(s *scene) {
+			s.acts("r2", "prod", v1alpha1.VerbPromote, true)
+			s.job("r2", "prod", "migrate", v1alpha1.StepRunning)
+		}, v1alpha1.StageWaiting, "Job migrate of r2 is running"},
+		"NotPastAPersonsHold":   {Plan{}, func(s *scene) { s.holds("prod", "") }, v1alpha1.StageWaiting, "operator holds prod"},
+		"PastTheHoldOfAFailure": {Plan{}, func(s *scene) { s.acts("r2", "prod", v1alpha1.VerbPromote, true); s.fails("r2", "prod") }, v1alpha1.StageRunning, ""},
+		"NotWithoutAPlan":       {Plan{}, func(s *scene) { s.Plans[Place{"r3", "prod"}] = Plan{Problem: "sengu.yaml cannot be read"} }, v1alpha1.StageWaiting, "sengu.yaml cannot be read"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			s := sceneOf(t, envs...)
+			s.commit("r1", Plan{})
+			s.acts("r1", "prod", v1alpha1.VerbApprove, false)
+			s.passes("r1", "dev", "prod")
+			s.commit("r2", tt.plan)
+			s.commit("r3", Plan{})
+			tt.story(s)
+			s.acts("r3", "prod", v1alpha1.VerbPromote, true)
+			s.wants("r3", "prod", tt.stage, tt.words)
+			if tt.stage == v1alpha1.StageRunning {
+				s.runs("prod", "r3")
+				if at := s.at("r2", "prod"); working(at.Stage) {
+					t.Errorf("r2 is %s there as well", at.Stage)
+				}
+			}
+		})
 	}
 }

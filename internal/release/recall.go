@@ -26,6 +26,7 @@ func (d *decider) recall(name string, p *place) {
 		case !working(at.Stage) && at.Stage != v1alpha1.StageWaiting:
 		case p.Hold.Active() && p.Hold.By == "" && p.Hold.Release == r.Name && at.Promotion == "":
 			d.stop(r, name, v1alpha1.StageFailed, p.Hold.Reason)
+			at.Resumed = nil
 		case r == newest && at.Moved != nil && p.app != nil && p.Release != r.Name && d.newerThan(r, name) == nil:
 			d.stop(r, name, v1alpha1.StageFailed, "the environment was brought to something else")
 		}
@@ -35,7 +36,7 @@ func (d *decider) recall(name string, p *place) {
 // wentBack reports whether a person had an environment rolled back from r, and nobody asked for r since.
 func (r *journey) wentBack(at *v1alpha1.ReleaseEnvironmentStatus, p *place) bool {
 	h := p.Hold
-	if h == nil || h.RollbackTo == "" || h.Release != r.Name || p.Release == r.Name || at.Stage == v1alpha1.StageRolledBack || at.Promotion != "" {
+	if h == nil || h.RollbackTo == "" || h.Refused != "" || h.Release != r.Name || p.Release == r.Name || at.Stage == v1alpha1.StageRolledBack || at.Promotion != "" {
 		return false
 	}
 	return h.Ended == nil || !at.Resumed.Equal(&h.Ended.At)
@@ -100,7 +101,7 @@ func (d *decider) holder(p *place) *journey {
 // rolledBack notes that a person had an environment rolled back from r.
 func (d *decider) rolledBack(r *journey, name string, p *place) {
 	d.becomes(r, name, v1alpha1.StageRolledBack, fmt.Sprintf("%s rolled %s back to %.7s%s", p.Hold.By, name, p.Source.Revision, because(p.Hold.Reason)))
-	r.at(name).Promotion = ""
+	r.at(name).Promotion, r.at(name).Resumed = "", nil
 	d.note(r, history.RolledBack, name, p.Hold.By, p.Hold.Reason)
 	r.status.Journal[len(r.status.Journal)-1].Revision = p.Source.Revision
 }

@@ -1,0 +1,122 @@
+package release
+
+import (
+	"testing"
+
+	"github.com/sengu-dev/sengu/api/v1alpha1"
+)
+
+// failedSecond is a service that runs what r1 brought, after r0, and is held since r2 failed.
+func failedSecond(t *testing.T) *scene {
+	t.Helper()
+	s := sceneOf(t, v1alpha1.Environment{Name: "prod"})
+	for _, name := range []string{"r0", "r1"} {
+		s.commit(name, Plan{})
+		s.passes(name, "prod")
+	}
+	s.commit("r2", Plan{})
+	s.fails("r2", "prod")
+	return s
+}
+
+func TestResumeRetriesWhatFailedBeforeAPersonHeld(t *testing.T) {
+	tests := map[string]struct {
+		story func(*scene)
+		// runs is what runs under the hold.
+		runs string
+	}{
+		"TheHoldOfTheFailure": {func(*scene) {}, "r1"},
+		"AHold":               {func(s *scene) { s.holds("prod", "") }, "r1"},
+		"AHoldOnceItIsBack":   {func(s *scene) { s.becomes("prod", v1alpha1.Healthy); s.holds("prod", "") }, "r1"},
+		"TwoHolds":            {func(s *scene) { s.holds("prod", ""); s.holds("prod", "") }, "r1"},
+		"AHoldUnseen":         {func(s *scene) { s.holdsUnseen("prod", "") }, "r1"},
+		"ARollback":           {func(s *scene) { s.becomes("prod", v1alpha1.Healthy); s.holds("prod", "r0") }, "r0"},
+		"ARollbackAtOnce":     {func(s *scene) { s.holds("prod", "r0") }, "r0"},
+		"ARollbackToTheSame":  {func(s *scene) { s.holds("prod", "r1") }, "r1"},
+		"ARollbackRefused":    {func(s *scene) { s.holds("prod", "r9") }, "r1"},
+		"ARollbackUnseen":     {func(s *scene) { s.holdsUnseen("prod", "r0") }, "r1"},
+		"TwoRollbacks":        {func(s *scene) { s.holds("prod", "r0"); s.holds("prod", "r0") }, "r0"},
+		"AbortedSince": {func(s *scene) {
+			s.commit("r3", Plan{})
+			s.Releases[3].Spec.Environments[0].Own = "r2"
+			s.settle()
+			s.acts("r3", "prod", v1alpha1.VerbAbort, false)
+			s.holds("prod", "")
+		}, "r1"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			s := failedSecond(t)
+			tt.story(s)
+			s.runs("prod", tt.runs)
+			s.resumes("prod")
+			s.wants("r2", "prod", v1alpha1.StageRunning)
+			s.passes("r2", "prod")
+			s.runs("prod", "r2")
+		})
+	}
+}
+
+func TestARollbackOverAFailureIsToldOfWhatItLeaves(t *testing.T) {
+	s := failedSecond(t)
+	s.becomes("prod", v1alpha1.Healthy)
+	s.wants("r2", "prod", v1alpha1.StageRolledBack, "runs what it ran before")
+	s.holds("prod", "r0")
+	s.wants("r1", "prod", v1alpha1.StageRolledBack, "operator rolled prod back")
+	if h := s.Apps["prod"].Spec.Hold; h.Release != "r2" || h.Own != "r2" {
+		t.Errorf("the hold remembers %q with %q, want r2", h.Release, h.Own)
+	}
+	s.resumes("prod")
+	s.fails("r2", "prod")
+	s.runs("prod", "r0")
+	s.wants("r1", "prod", v1alpha1.StageRolledBack)
+}
+
+func TestResumeBringsBackOnlyWhatTheHoldKeptOut(t *testing.T) {
+	tests := map[string]func(*scene){
+		"APassedFix":     func(s *scene) { s.commit("r3", Plan{}); s.passes("r3", "prod") },
+		"AnAbortedFix":   func(s *scene) { s.commit("r3", Plan{}); s.settle(); s.acts("r3", "prod", v1alpha1.VerbAbort, false) },
+		"AnAbortedRetry": func(s *scene) { s.resumes("prod"); s.acts("r2", "prod", v1alpha1.VerbAbort, false) },
+		"AnOlderPromoted": func(s *scene) {
+			s.becomes("prod", v1alpha1.Healthy)
+			s.holds("prod", "r0")
+			s.resumes("prod")
+			s.fails("r2", "prod")
+			s.acts("r1", "prod", v1alpha1.VerbPromote, false)
+			s.passes("r1", "prod")
+		},
+	}
+	for name, story := range tests {
+		t.Run(name, func(t *testing.T) {
+			s := failedSecond(t)
+			story(s)
+			s.settle()
+			s.becomes("prod", v1alpha1.Healthy)
+			before := s.Apps["prod"].Spec.Release
+			s.holds("prod", "")
+			s.resumes("prod")
+			s.runs("prod", before)
+			if at := s.at("r2", "prod"); !stopped(at.Stage) {
+				t.Errorf("r2 is %s", at.Stage)
+			}
+			// what stops later, without a hold, is not what that end was about
+			s.commit("r4", Plan{})
+			s.settle()
+			s.acts("r4", "prod", v1alpha1.VerbAbort, false)
+			s.wants("r4", "prod", v1alpha1.StageFailed)
+		})
+	}
+}
+
+func TestAFailureUnderARefusedRollbackIsNoRollback(t *testing.T) {
+	s := sceneOf(t, v1alpha1.Environment{Name: "prod"})
+	s.commit("r1", Plan{})
+	s.passes("r1", "prod")
+	s.commit("r2", Plan{})
+	s.settle()
+	s.holds("prod", "r9")
+	s.fails("r2", "prod")
+	s.wants("r2", "prod", v1alpha1.StageFailed, "it is Degraded")
+	s.resumes("prod")
+	s.wants("r2", "prod", v1alpha1.StageRunning)
+}
