@@ -137,6 +137,11 @@ func TestPolicy(t *testing.T) {
 		"TwoAtOnce": {func() error {
 			return release(sre, func(r *v1alpha1.Release) { approve("anna", "production")(r); approve("anna", "production")(r) })
 		}, "one action at a time"},
+		"StepMade": {func() error {
+			return release(sre, func(r *v1alpha1.Release) {
+				r.Spec.Steps = append(r.Spec.Steps, v1alpha1.ReleaseStep{Environment: "production", Revision: second})
+			})
+		}, "is noted by Sengu"},
 		"ReleaseMade": {func() error {
 			r := s.release("web", second).DeepCopy()
 			r.ObjectMeta = metav1.ObjectMeta{Namespace: s.namespace, Name: "forged"}
