@@ -102,7 +102,7 @@ func fileOf(tree fs.FS, is delivery.Image, folder string) (string, error) {
 	case is.Update.Kustomization != "":
 		info, err := fs.Stat(tree, is.Update.Kustomization)
 		if err != nil || !info.IsDir() {
-			return is.Update.Kustomization, nil
+			return is.Update.Kustomization, nil //nolint:nilerr // whoever reads the file is told what is wrong with it
 		}
 		folder = is.Update.Kustomization
 	}

@@ -130,12 +130,12 @@ func readEdited(content []byte, is delivery.Image) (image.Reference, error) {
 
 // parts takes a value apart, by what stands in its place once the probe is written.
 func parts(was, now string) (tag, digest string) {
-	switch {
-	case now == probeTag:
+	switch now {
+	case probeTag:
 		return was, ""
-	case now == probeDigest:
+	case probeDigest:
 		return "", was
-	case now == probeTag+"@"+probeDigest: // a version in a file of values
+	case probeTag + "@" + probeDigest: // a version in a file of values
 		if image.ValidDigest(was) {
 			return "", was
 		}
