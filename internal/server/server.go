@@ -38,10 +38,12 @@ import (
 	"github.com/sengu-dev/sengu/internal/controller/record"
 	"github.com/sengu-dev/sengu/internal/controller/release"
 	"github.com/sengu-dev/sengu/internal/controller/target"
+	"github.com/sengu-dev/sengu/internal/controller/tracker"
 	"github.com/sengu-dev/sengu/internal/gitrepo"
 	"github.com/sengu-dev/sengu/internal/kube"
 	"github.com/sengu-dev/sengu/internal/manifest"
 	"github.com/sengu-dev/sengu/internal/probe"
+	"github.com/sengu-dev/sengu/internal/registry"
 	"github.com/sengu-dev/sengu/internal/render"
 )
 
@@ -130,6 +132,11 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return fmt.Errorf("addresses that checks may lead to: %w", err)
 	}
+	registries, err := openRegistries(o)
+	if err != nil {
+		return fmt.Errorf("set up the client of registries: %w", err)
+	}
+	defer registries.Close()
 	past, err := openRecords(ctx, o)
 	if err != nil {
 		return err
@@ -142,12 +149,13 @@ func Run(ctx context.Context, o Options) error {
 	defer conn.Close()
 
 	parts := compose(mgr, means{
-		home: home, records: record.New(conn), repositories: repositories, renderer: renderer, past: past, probes: probes, key: key.hash,
+		home: home, records: record.New(conn), repositories: repositories, renderer: renderer, past: past, probes: probes, registries: registries, key: key.hash,
 	}, o)
 	defer parts.clusters.Close()
 	defer parts.fleets.Close()
 	defer parts.releases.Close()
 	defer parts.keeper.Close()
+	defer parts.images.Close()
 	if err := parts.setup(ctx, mgr); err != nil {
 		return fmt.Errorf("set up the controllers: %w", err)
 	}
@@ -176,6 +184,7 @@ type parts struct {
 	apps     *app.Reconciler
 	history  *chronicle.Reconciler
 	keeper   *keeper.Reconciler
+	images   *tracker.Reconciler
 	api      *api
 }
 
@@ -187,6 +196,7 @@ type means struct {
 	renderer     *render.Renderer
 	past         *records
 	probes       *probe.Client
+	registries   *registry.Client
 	key          manifest.Key
 }
 
@@ -201,12 +211,12 @@ func compose(mgr ctrl.Manager, m means, o Options) parts {
 		Client: mgr.GetClient(), Records: m.records, Namespace: o.Namespace, Repositories: m.repositories, Renderer: m.renderer, Targets: targets, Ledger: ledger, Key: m.key,
 		Events: mgr.GetEventRecorder("sengu"), Renders: render.Fingerprint(), Workers: workers, Log: o.Logger, Now: o.Clock.Now,
 	}
+	fleets := &fleet.Reconciler{
+		Client: mgr.GetClient(), Records: m.records, Repositories: m.repositories, Renderer: m.renderer, Renders: render.Fingerprint(),
+		Targets: targets, Key: m.key, Ledger: ledger, Log: o.Logger, Now: o.Clock.Now,
+	}
 	return parts{
-		targets: targets, apps: apps,
-		fleets: &fleet.Reconciler{
-			Client: mgr.GetClient(), Records: m.records, Repositories: m.repositories, Renderer: m.renderer, Renders: render.Fingerprint(),
-			Targets: targets, Key: m.key, Ledger: ledger, Log: o.Logger, Now: o.Clock.Now,
-		},
+		targets: targets, apps: apps, fleets: fleets,
 		releases: &release.Reconciler{
 			Client: mgr.GetClient(), Records: m.records, Repositories: m.repositories, Targets: targets, Probes: m.probes, Logs: m.past,
 			Maker:  origin.Maker{Renderer: m.renderer, Secrets: mgr.GetClient(), Key: m.key},
@@ -219,6 +229,10 @@ func compose(mgr ctrl.Manager, m means, o Options) parts {
 		keeper: &keeper.Reconciler{
 			Client: mgr.GetClient(), Repositories: m.repositories, Events: mgr.GetEventRecorder("sengu"), Log: o.Logger, Clock: o.Clock,
 		},
+		images: &tracker.Reconciler{
+			Client: mgr.GetClient(), Repositories: m.repositories, Registries: m.registries, Pushed: fleets.Pushed,
+			Events: mgr.GetEventRecorder("sengu"), Log: o.Logger, Clock: o.Clock,
+		},
 		history: &chronicle.Reconciler{Client: mgr.GetClient(), Store: m.past, Told: func() {}, Keep: keptReleases, Log: o.Logger},
 		api:     &api{records: m.past, home: m.home, namespace: o.Namespace, now: o.Clock.Now},
 	}
@@ -226,7 +240,7 @@ func compose(mgr ctrl.Manager, m means, o Options) parts {
 
 // setup registers the controllers. The Apps come first: they want to hear of clusters.
 func (p parts) setup(ctx context.Context, mgr ctrl.Manager) error {
-	return errors.Join(p.apps.Setup(mgr), p.fleets.Setup(mgr), p.releases.Setup(ctx, mgr), p.history.Setup(mgr), p.keeper.Setup(mgr), p.clusters.Setup(mgr))
+	return errors.Join(p.apps.Setup(mgr), p.fleets.Setup(mgr), p.releases.Setup(ctx, mgr), p.history.Setup(mgr), p.keeper.Setup(mgr), p.images.Setup(ctx, mgr), p.clusters.Setup(mgr))
 }
 
 // ready says what is still missing before what is reported can be relied on.
