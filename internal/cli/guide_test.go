@@ -22,7 +22,33 @@ import (
 // windows with that of calendars.
 func TestGuide(t *testing.T) {
 	p, _ := installed(t)
-	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "releases.md"))
+	text, examples := p.guide(t, "releases.md")
+	if examples < 5 {
+		t.Errorf("only %d examples found", examples)
+	}
+	var windows []string
+	for line := range strings.Lines(text) {
+		if rule := strings.TrimSpace(line); strings.HasPrefix(line, "    allow ") || strings.HasPrefix(line, "    deny ") {
+			windows = append(windows, rule)
+		}
+	}
+	if _, err := calendar.Parse(windows); err != nil || len(windows) == 0 {
+		t.Errorf("windows %q: %v", windows, err)
+	}
+}
+
+// TestGuideToImages checks the examples of docs/images.md in the same way.
+func TestGuideToImages(t *testing.T) {
+	p, _ := installed(t)
+	if _, examples := p.guide(t, "images.md"); examples < 2 {
+		t.Errorf("only %d examples found", examples)
+	}
+}
+
+// guide checks the examples of a page, and returns the page and how many there were.
+func (p planes) guide(t *testing.T, page string) (text string, examples int) {
+	t.Helper()
+	content, err := os.ReadFile(filepath.Join("..", "..", "docs", page))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,8 +56,7 @@ func TestGuide(t *testing.T) {
 	if err := p.Create(t.Context(), namespace); err != nil {
 		t.Fatal(err)
 	}
-	examples := 0
-	blocks := strings.Split(string(text), "```")
+	blocks := strings.Split(string(content), "```")
 	for i := 1; i < len(blocks); i += 2 {
 		example, isYAML := strings.CutPrefix(blocks[i], "yaml\n")
 		if !isYAML {
@@ -42,18 +67,7 @@ func TestGuide(t *testing.T) {
 			p.guided(t, namespace.Name, document)
 		}
 	}
-	if examples < 5 {
-		t.Errorf("only %d examples found", examples)
-	}
-	var windows []string
-	for line := range strings.Lines(string(text)) {
-		if rule := strings.TrimSpace(line); strings.HasPrefix(line, "    allow ") || strings.HasPrefix(line, "    deny ") {
-			windows = append(windows, rule)
-		}
-	}
-	if _, err := calendar.Parse(windows); err != nil || len(windows) == 0 {
-		t.Errorf("windows %q: %v", windows, err)
-	}
+	return string(content), examples
 }
 
 // guided checks one example.
