@@ -2,6 +2,8 @@ package tracker
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
@@ -49,7 +51,9 @@ func (r *Reconciler) event(fleet *v1alpha1.Fleet, st *state, kind, reason, sente
 		return
 	}
 	st.events = append(st.events, now)
-	r.Events.Eventf(fleet, nil, kind, reason, "FollowImages", "%s", clip(sentence))
+	// Events of one object, reason and action are counted as one by the client, which keeps the first sentence only.
+	sum := sha256.Sum256([]byte(sentence))
+	r.Events.Eventf(fleet, nil, kind, reason, "FollowImages-"+hex.EncodeToString(sum[:6]), "%s", clip(sentence))
 }
 
 // maxNote bounds the text of an Event, in bytes, as the API does.

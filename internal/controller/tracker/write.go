@@ -87,11 +87,17 @@ func (r *Reconciler) write(fleet *v1alpha1.Fleet, st *state) {
 	})
 }
 
-// commits are what is to be written, a commit for each service.
+// commits are what is to be written, a commit for each service. One of whose images a registry is just being asked about
+// waits: what belongs together comes in one commit.
 func (st *state) commits() []*commit {
-	by := map[string]*commit{}
+	by, asked := map[string]*commit{}, map[string]bool{}
 	for _, s := range st.slots {
-		if s.problem != "" || s.dirty || s.chosen == nil || s.refuses() {
+		if of := st.subjects[s.repository]; of != nil && of.looking {
+			asked[s.service] = true
+		}
+	}
+	for _, s := range st.slots {
+		if asked[s.service] || s.problem != "" || s.dirty || s.chosen == nil || s.refuses() {
 			continue // one that is dirty is decided anew first
 		}
 		if by[s.service] == nil {
