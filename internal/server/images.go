@@ -54,11 +54,13 @@ func (l *listener) imagesPushed(w http.ResponseWriter, req *http.Request) {
 	pushes, err := registry.Pushed(req.Header, body)
 	switch {
 	case errors.Is(err, registry.ErrNotAPush):
-		answer(w, http.StatusAccepted, "nothing to do for this event: "+err.Error())
+		l.log.Debug("announcement without an image", "fleet", name.Name, "reason", err)
+		answer(w, http.StatusAccepted, "nothing to do for this event")
 	case errors.Is(err, registry.ErrTooLarge):
-		answer(w, http.StatusRequestEntityTooLarge, err.Error())
+		answer(w, http.StatusRequestEntityTooLarge, registry.ErrTooLarge.Error())
 	case err != nil:
-		answer(w, http.StatusBadRequest, err.Error())
+		l.log.Warn("announcement of images not understood", "fleet", name.Name, "error", err)
+		answer(w, http.StatusBadRequest, "the announcement cannot be understood: it is of no registry that Sengu knows, or says something that cannot be")
 	default:
 		l.images.Announced(name, pushes)
 		answer(w, http.StatusAccepted, "looking")
