@@ -23,6 +23,7 @@ import (
 func TestGuide(t *testing.T) {
 	p, _ := installed(t)
 	p.guide(t, "forges.md", 3)
+	p.guide(t, "images.md", 2)
 	p.guide(t, "promotion.md", 2)
 	text := p.guide(t, "releases.md", 5)
 	var windows []string

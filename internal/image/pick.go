@@ -100,7 +100,7 @@ func (s *selection) best() (ranked, string) {
 // against weighs the best of the registry against what runs.
 func (s *selection) against(best ranked) (Candidate, string, bool) {
 	running, floor := s.rank(s.running())
-	if !floor || s.quarantined(s.current.Digest) {
+	if !floor {
 		return best.Candidate, s.chosen(best), true
 	}
 	if s.track.Strategy == Newest && running.Created.IsZero() {

@@ -57,10 +57,20 @@ func TestPick(t *testing.T) {
 			track:  semverOf("<2.0.0"), current: c("2.0.0", digestA), candidates: candidates{c("2.0.0", digestA), c("1.2.0", digestB)},
 			want: c("1.2.0", digestB), why: "1.2.0 is the highest version in <2.0.0, of 1 tag that fits",
 		},
-		"BackFromQuarantine": {
-			reason: "what runs has failed",
+		"NotBackFromQuarantine": {
+			reason: "what runs has failed: going back is for people",
 			track:  semverOf("1.x"), current: c("1.3.0", digestA), candidates: candidates{c("1.3.0", digestA), c("1.2.0", digestB)}, quarantine: digestA,
-			want: c("1.2.0", digestB), why: "1.2.0 is the highest version in 1.x, of 2 tags that fit; 1.3.0 passed over, in quarantine",
+			want: c("1.3.0", digestA), why: "1.3.0 stays: of what the registry has, 1.2.0 is the highest version in 1.x, which would be a step back; 1.3.0 passed over, in quarantine",
+		},
+		"OnFromQuarantine": {
+			reason: "what runs has failed, and something higher is there",
+			track:  semverOf("1.x"), current: c("1.3.0", digestA), candidates: candidates{c("1.3.0", digestA), c("1.4.0", digestB)}, quarantine: digestA,
+			want: c("1.4.0", digestB), why: "1.4.0 is the highest version in 1.x, of 2 tags that fit",
+		},
+		"MendedUnderItsTag": {
+			reason: "what runs has failed, and its tag was pushed again",
+			track:  semverOf("1.x"), current: c("1.3.0", digestA), candidates: candidates{c("1.3.0", digestB)}, quarantine: digestA,
+			want: c("1.3.0", digestB), why: "1.3.0 is the highest version in 1.x, and leads to another image now: sha256:bbbbbbbbbbbb",
 		},
 		"QuarantineUnderAnotherTag": {
 			reason: "the digest decides, not the tag",

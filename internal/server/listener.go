@@ -17,6 +17,7 @@ import (
 	"github.com/sengu-dev/sengu/api/v1alpha1"
 	"github.com/sengu-dev/sengu/internal/controller/fleet"
 	"github.com/sengu-dev/sengu/internal/controller/review"
+	"github.com/sengu-dev/sengu/internal/controller/tracker"
 	"github.com/sengu-dev/sengu/internal/gitrepo"
 )
 
@@ -30,6 +31,7 @@ type listener struct {
 	client    client.Client
 	fleets    *fleet.Reconciler
 	reviews   *review.Reconciler
+	images    *tracker.Reconciler
 	api       *api
 	ready     func(context.Context) error
 	elected   <-chan struct{}
@@ -38,7 +40,7 @@ type listener struct {
 
 func newListener(o Options, mgr ctrl.Manager, p parts) *listener {
 	return &listener{
-		address: o.Listen, namespace: o.Namespace, client: mgr.GetClient(), fleets: p.fleets, reviews: p.reviews, api: p.api,
+		address: o.Listen, namespace: o.Namespace, client: mgr.GetClient(), fleets: p.fleets, reviews: p.reviews, images: p.images, api: p.api,
 		ready: p.ready, elected: mgr.Elected(), log: o.Logger,
 	}
 }
@@ -79,6 +81,8 @@ func (l *listener) routes() http.Handler {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "ok") })
 	mux.HandleFunc("GET /readyz", l.readyz)
 	mux.HandleFunc("POST /webhooks/{fleet}", l.webhook)
+	mux.HandleFunc("POST /webhooks/{fleet}/images", l.imagesPushed)
+	mux.HandleFunc("POST /webhooks/{fleet}/images/{secret}", l.imagesPushed)
 	l.api.routes(mux)
 	return mux
 }

@@ -39,10 +39,12 @@ import (
 	"github.com/sengu-dev/sengu/internal/controller/release"
 	"github.com/sengu-dev/sengu/internal/controller/review"
 	"github.com/sengu-dev/sengu/internal/controller/target"
+	"github.com/sengu-dev/sengu/internal/controller/tracker"
 	"github.com/sengu-dev/sengu/internal/gitrepo"
 	"github.com/sengu-dev/sengu/internal/kube"
 	"github.com/sengu-dev/sengu/internal/manifest"
 	"github.com/sengu-dev/sengu/internal/probe"
+	"github.com/sengu-dev/sengu/internal/registry"
 	"github.com/sengu-dev/sengu/internal/render"
 )
 
@@ -136,6 +138,11 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return fmt.Errorf("addresses that checks may lead to: %w", err)
 	}
+	registries, err := openRegistries(o)
+	if err != nil {
+		return fmt.Errorf("set up the client of registries: %w", err)
+	}
+	defer registries.Close()
 	past, err := openRecords(ctx, o)
 	if err != nil {
 		return err
@@ -148,13 +155,15 @@ func Run(ctx context.Context, o Options) error {
 	defer conn.Close()
 
 	parts := compose(mgr, means{
-		home: home, records: record.New(conn), repositories: repositories, renderer: renderer, reviewing: reviewing, past: past, probes: probes, key: key.hash,
+		home: home, records: record.New(conn), repositories: repositories, renderer: renderer, reviewing: reviewing, past: past, probes: probes,
+		registries: registries, key: key.hash,
 	}, o)
 	defer parts.clusters.Close()
 	defer parts.fleets.Close()
 	defer parts.releases.Close()
 	defer parts.keeper.Close()
 	defer parts.reviews.Close()
+	defer parts.images.Close()
 	if err := parts.setup(ctx, mgr); err != nil {
 		return fmt.Errorf("set up the controllers: %w", err)
 	}
@@ -184,6 +193,7 @@ type parts struct {
 	history  *chronicle.Reconciler
 	keeper   *keeper.Reconciler
 	reviews  *review.Reconciler
+	images   *tracker.Reconciler
 	api      *api
 }
 
@@ -194,10 +204,11 @@ type means struct {
 	repositories *gitrepo.Store
 	renderer     *render.Renderer
 	// reviewing renders pull requests.
-	reviewing *render.Renderer
-	past      *records
-	probes    *probe.Client
-	key       manifest.Key
+	reviewing  *render.Renderer
+	past       *records
+	probes     *probe.Client
+	registries *registry.Client
+	key        manifest.Key
 }
 
 func compose(mgr ctrl.Manager, m means, o Options) parts {
@@ -207,19 +218,19 @@ func compose(mgr ctrl.Manager, m means, o Options) parts {
 	}
 	targets := target.NewRegistry(mgr.GetClient())
 	ledger := handover.New()
-	fleets := &fleet.Reconciler{
-		Client: mgr.GetClient(), Records: m.records, Repositories: m.repositories, Renderer: m.renderer, Renders: render.Fingerprint(),
-		Targets: targets, Key: m.key, Ledger: ledger, Log: o.Logger, Now: o.Clock.Now,
-	}
 	apps := &app.Reconciler{
 		Client: mgr.GetClient(), Records: m.records, Namespace: o.Namespace, Repositories: m.repositories, Renderer: m.renderer, Targets: targets, Ledger: ledger, Key: m.key,
 		Events: mgr.GetEventRecorder("sengu"), Renders: render.Fingerprint(), Workers: workers, Log: o.Logger, Now: o.Clock.Now,
+	}
+	fleets := &fleet.Reconciler{
+		Client: mgr.GetClient(), Records: m.records, Repositories: m.repositories, Renderer: m.renderer, Renders: render.Fingerprint(),
+		Targets: targets, Key: m.key, Ledger: ledger, Log: o.Logger, Now: o.Clock.Now,
 	}
 	return parts{
 		targets: targets, apps: apps, fleets: fleets,
 		releases: &release.Reconciler{
 			Client: mgr.GetClient(), Records: m.records, Repositories: m.repositories, Targets: targets, Probes: m.probes, Logs: m.past,
-			Pushed: fleets.Pushed,
+			Pushed: fleets.Pushed, Changelog: origin.Changelog{Client: mgr.GetClient(), Registry: m.registries, Repositories: m.repositories}.Between,
 			Maker:  origin.Maker{Renderer: m.renderer, Secrets: mgr.GetClient(), Key: m.key},
 			Ledger: ledger, Log: o.Logger, Clock: o.Clock,
 		},
@@ -235,6 +246,10 @@ func compose(mgr ctrl.Manager, m means, o Options) parts {
 			Maker:  origin.Maker{Renderer: m.reviewing, Secrets: mgr.GetClient(), Key: m.key},
 			Events: mgr.GetEventRecorder("sengu"), Log: o.Logger, Clock: o.Clock,
 		},
+		images: &tracker.Reconciler{
+			Client: mgr.GetClient(), Repositories: m.repositories, Registries: m.registries, Pushed: fleets.Pushed,
+			Events: mgr.GetEventRecorder("sengu"), Log: o.Logger, Clock: o.Clock,
+		},
 		history: &chronicle.Reconciler{Client: mgr.GetClient(), Store: m.past, Told: func() {}, Keep: keptReleases, Log: o.Logger},
 		api:     &api{records: m.past, home: m.home, namespace: o.Namespace, now: o.Clock.Now},
 	}
@@ -242,7 +257,7 @@ func compose(mgr ctrl.Manager, m means, o Options) parts {
 
 // setup registers the controllers. The Apps come first: they want to hear of clusters.
 func (p parts) setup(ctx context.Context, mgr ctrl.Manager) error {
-	return errors.Join(p.apps.Setup(mgr), p.fleets.Setup(mgr), p.releases.Setup(ctx, mgr), p.history.Setup(mgr), p.keeper.Setup(mgr), p.reviews.Setup(mgr), p.clusters.Setup(mgr))
+	return errors.Join(p.apps.Setup(mgr), p.fleets.Setup(mgr), p.releases.Setup(ctx, mgr), p.history.Setup(mgr), p.keeper.Setup(mgr), p.reviews.Setup(mgr), p.images.Setup(ctx, mgr), p.clusters.Setup(mgr))
 }
 
 // ready says what is still missing before what is reported can be relied on.

@@ -75,6 +75,7 @@ func (r *Reconciler) tidy(ctx context.Context, one *v1alpha1.Release) error {
 	if err != nil {
 		return fmt.Errorf("list the Releases of %s: %w", one.Spec.Service, err)
 	}
+	worth := quarantined(all.Items, r.Keep)
 	ended := slices.DeleteFunc(all.Items, func(other v1alpha1.Release) bool { return other.Status.Ended == nil || !r.whole(&other) })
 	if len(ended) <= r.Keep {
 		return nil
@@ -86,7 +87,7 @@ func (r *Reconciler) tidy(ctx context.Context, one *v1alpha1.Release) error {
 	slices.SortFunc(ended, func(a, b v1alpha1.Release) int { return cmp.Compare(b.Spec.Sequence, a.Spec.Sequence) })
 	for i := range ended[r.Keep:] {
 		old := &ended[r.Keep+i]
-		if needed[old.Name] {
+		if needed[old.Name] || worth[old.Name] {
 			continue
 		}
 		if err := r.Client.Delete(ctx, old.DeepCopy(), client.Preconditions{UID: &old.UID}); client.IgnoreNotFound(err) != nil {

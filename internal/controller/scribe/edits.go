@@ -28,7 +28,11 @@ func Edits(tree fs.FS, images []delivery.Image, folder string, wanted []v1alpha1
 		if i < 0 {
 			continue
 		}
-		if err := write(tree, changed, images[i], folder, want.Image); err != nil {
+		ref, err := image.Parse(want.Image)
+		if err != nil {
+			return nil, err
+		}
+		if err := Put(tree, changed, images[i], folder, ref); err != nil {
 			return nil, err
 		}
 	}
@@ -42,12 +46,9 @@ func EditFunc(images []delivery.Image, folder string, wanted []v1alpha1.WantedIm
 	}
 }
 
-// write writes one image. What earlier ones have made of the same file is kept.
-func write(tree fs.FS, changed map[string][]byte, is delivery.Image, folder, want string) error {
-	ref, err := image.Parse(want)
-	if err != nil {
-		return err
-	}
+// Put adds to changed what the file of an image becomes when the tag and the digest of a reference are written into it,
+// for an environment whose folder is given. What changed says of the same file already is kept.
+func Put(tree fs.FS, changed map[string][]byte, is delivery.Image, folder string, ref image.Reference) error {
 	file, err := fileOf(tree, is, folder)
 	if err != nil {
 		return err
@@ -101,7 +102,7 @@ func fileOf(tree fs.FS, is delivery.Image, folder string) (string, error) {
 	case is.Update.Kustomization != "":
 		info, err := fs.Stat(tree, is.Update.Kustomization)
 		if err != nil || !info.IsDir() {
-			return is.Update.Kustomization, nil
+			return is.Update.Kustomization, nil //nolint:nilerr // whoever reads the file is told what is wrong with it
 		}
 		folder = is.Update.Kustomization
 	}
