@@ -108,6 +108,20 @@ func (c *tokenCache) forget(auth Auth) {
 	delete(c.tokens, auth.fingerprint())
 }
 
+// Token gives what the API of a forge takes in the place of this credential: the installation token of a GitHub App, or
+// the password. It is kept until shortly before it ends. The error says what the credential is that no API takes.
+func (s *Store) Token(ctx context.Context, auth Auth) (string, error) {
+	switch {
+	case auth.App != nil:
+		return s.appToken(ctx, auth)
+	case auth.Password != "":
+		return auth.Password, nil
+	case len(auth.Identity) > 0:
+		return "", fmt.Errorf("%w: it is an ssh key, which opens repositories only", ErrAuth)
+	}
+	return "", fmt.Errorf("%w: there is none", ErrAuth)
+}
+
 // appToken gives the installation token of an App, a new one when the cached one is about to end.
 func (s *Store) appToken(ctx context.Context, auth Auth) (string, error) {
 	id := auth.fingerprint()

@@ -1,8 +1,8 @@
 // Package origin says what an App should be, from the repository of its Fleet.
 //
-// It is responsible for the credentials that a remote asks for, for what a Delivery says about one environment, and for
-// turning a revision into the objects that a cluster should hold. It refuses to keep credentials, and to compare with
-// what runs.
+// It is responsible for the credentials that a remote asks for, for the forge that it is on, for what a Delivery says about
+// one environment, and for turning a revision into the objects that a cluster should hold. It refuses to keep credentials,
+// and to compare with what runs.
 package origin
 
 import (
