@@ -20,6 +20,8 @@ type Subscription struct {
 	Version string
 	// Filter chooses the events; every event when it is nil.
 	Filter *Filter
+	// Since is when what is told begins: what happened earlier is old news, and is dropped. Every event when it is zero.
+	Since time.Time
 	Sink   Sink
 }
 
