@@ -22,12 +22,13 @@ import (
 // webhookSecretKey is the key of the Secret that signs webhooks.
 const webhookSecretKey = "secret"
 
-// listener answers webhooks and probes.
+// listener answers webhooks, the buttons of Slack and probes.
 type listener struct {
 	address   string
 	namespace string
 	client    client.Client
 	fleets    *fleet.Reconciler
+	buttons   http.Handler
 	api       *api
 	ready     func(context.Context) error
 	elected   <-chan struct{}
@@ -36,7 +37,7 @@ type listener struct {
 
 func newListener(o Options, mgr ctrl.Manager, p parts) *listener {
 	return &listener{
-		address: o.Listen, namespace: o.Namespace, client: mgr.GetClient(), fleets: p.fleets, api: p.api,
+		address: o.Listen, namespace: o.Namespace, client: mgr.GetClient(), fleets: p.fleets, buttons: p.buttons, api: p.api,
 		ready: p.ready, elected: mgr.Elected(), log: o.Logger,
 	}
 }
@@ -77,6 +78,7 @@ func (l *listener) routes() http.Handler {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "ok") })
 	mux.HandleFunc("GET /readyz", l.readyz)
 	mux.HandleFunc("POST /webhooks/{fleet}", l.webhook)
+	mux.Handle("POST /slack/interactions", l.buttons)
 	l.api.routes(mux)
 	return mux
 }
