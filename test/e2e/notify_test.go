@@ -296,13 +296,17 @@ func (o *office) press(user, id, value, secret string) (status int, told string)
 // impersonation gives Sengu the right to act as people that the chart gives it with these values.
 func (s *sengu) impersonation(values string) {
 	s.Helper()
-	file := filepath.Join(s.TempDir(), "values.yaml")
-	if err := os.WriteFile(file, []byte(values), 0o600); err != nil {
+	chart := filepath.Join(s.TempDir(), "sengu")
+	file := filepath.Join(chart, "wanted.yaml")
+	if err := errors.Join(os.CopyFS(chart, os.DirFS(chartFolder)), os.WriteFile(file, []byte(values), 0o600)); err != nil {
 		s.Fatal(err)
 	}
-	rendered, err := exec.Command(s.binary, "render", chartFolder, "--namespace", s.namespace, "--helm-release", "sengu", "--helm-values", file).Output()
+	var complaints bytes.Buffer
+	cmd := exec.Command(s.binary, "render", chart, "--namespace", s.namespace, "--helm-release", "sengu", "--helm-values", file)
+	cmd.Stderr = &complaints
+	rendered, err := cmd.Output()
 	if err != nil {
-		s.Fatalf("render the chart: %v", err)
+		s.Fatalf("render the chart: %v: %s", err, complaints.String())
 	}
 	made := 0
 	for documents := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(rendered), 4096); ; {
