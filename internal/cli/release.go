@@ -72,7 +72,9 @@ func (s snapshot) newest(fleet, service string) []*v1alpha1.Release {
 }
 
 // at returns how far r has come in an environment, nil if r is not for it.
-func at(r *v1alpha1.Release, environment string) *v1alpha1.ReleaseEnvironmentStatus { return act.At(r, environment) }
+func at(r *v1alpha1.Release, environment string) *v1alpha1.ReleaseEnvironmentStatus {
+	return act.At(r, environment)
+}
 
 // release returns the Release that word means: by its name, or the one of a service that fits best, which fits says,
 // or else the newest of the service.

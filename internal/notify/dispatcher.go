@@ -22,7 +22,7 @@ type Subscription struct {
 	Filter *Filter
 	// Since is when what is told begins: what happened earlier is old news, and is dropped. Every event when it is zero.
 	Since time.Time
-	Sink   Sink
+	Sink  Sink
 }
 
 // Options of a Dispatcher.

@@ -138,7 +138,7 @@ func (s *sengu) notifying(ok bool, words ...string) {
 func TestNotifiedByWebhook(t *testing.T) {
 	t.Parallel()
 	good, down := newReceiver(t), newReceiver(t)
-	down.Server.Config.Handler = http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+	down.Config.Handler = http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
 	s := newSenguWith(t, []string{"--allow-probe", good.URL, "--allow-probe", down.URL}, inOrder(approved, "staging", "production"), func(f *v1alpha1.FleetSpec) {
 		forge := v1alpha1.Notification{Name: "forge", Deployments: &v1alpha1.DeploymentNotification{}}
 		misspelt := toWebhook("misspelt", "good")

@@ -129,7 +129,7 @@ func (r *Reconciler) known(ctx context.Context, all []notify.Subscription, wante
 // it is not there any more.
 func (r *Reconciler) report(ctx context.Context, fleet *v1alpha1.Fleet, problems []string, result ctrl.Result) (ctrl.Result, error) {
 	before := fleet.DeepCopy()
-	changed := false
+	var changed bool
 	if len(fleet.Spec.Notifications) == 0 {
 		changed = meta.RemoveStatusCondition(&fleet.Status.Conditions, v1alpha1.ConditionNotifying)
 	} else {
