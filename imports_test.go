@@ -35,7 +35,7 @@ var layers = []struct {
 	},
 	{
 		"controller", []string{"internal/controller"},
-		[]string{"internal/controller/target", "internal/controller/handover", "internal/controller/origin", "internal/controller/record", "internal/controller/wake", "internal/controller/scribe"}, "controllers never import each other, only what they share",
+		[]string{"internal/controller/target", "internal/controller/handover", "internal/controller/origin", "internal/controller/record", "internal/controller/wake", "internal/controller/scribe", "internal/controller/act"}, "controllers never import each other, only what they share",
 	},
 	{"server", []string{"internal/server"}, nil, "the composition root"},
 	{"cli", []string{"internal/cli"}, nil, "the verbs"},

@@ -213,7 +213,7 @@ type FleetStatus struct {
 	// observedGeneration is the generation of the spec that this status is about.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-	// conditions: Ready, Fetched.
+	// conditions: Ready, Fetched, Notifying.
 	// +optional
 	// +listType=map
 	// +listMapKey=type

@@ -42,6 +42,8 @@ type Notification struct {
 }
 
 // SlackNotification is a channel of Slack.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.team) || !has(self.identities) || self.identities.all(i, !i.slack.contains('@'))",message="slack.identities are by e-mail address only with the ID of the workspace in slack.team"
 type SlackNotification struct {
 	// channel is the ID of the channel, such as C0123456789.
 	// +kubebuilder:validation:Pattern=`^[CGD][A-Z0-9]{6,30}$`
@@ -88,8 +90,9 @@ type SlackIdentity struct {
 
 // WebhookNotification is any program that takes a POST.
 type WebhookNotification struct {
-	// secretRef names a Secret of this namespace: "url" is where events are posted, "signingKey" signs them, and every key
-	// that begins with "header." is a header, such as header.Authorization.
+	// secretRef names a Secret of this namespace: "url" is where events are posted, "signingKey" signs them, every key
+	// that begins with "header." is a header, such as header.Authorization, and "caFile" holds the certificates that are
+	// trusted in the place of the system's.
 	SecretRef SecretReference `json:"secretRef"`
 	// template of the body in the language of text/template; a JSON of a fixed form without it.
 	// +kubebuilder:validation:MaxLength=16384

@@ -16,6 +16,8 @@ const (
 	ConditionIdentified = "Identified"
 	// ConditionFetched says, on a Fleet, whether its Git repository could be read at the last try.
 	ConditionFetched = "Fetched"
+	// ConditionNotifying says, on a Fleet with notifications, whether every route can be told to.
+	ConditionNotifying = "Notifying"
 	// ConditionRendered says, on an App, whether its files could be turned into objects.
 	ConditionRendered = "Rendered"
 	// ConditionSandboxed says, on an App, whether every layer of the render sandbox was in force.

@@ -1,11 +1,15 @@
 package cli_test
 
 import (
+	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -16,6 +20,9 @@ import (
 	"github.com/sengu-dev/sengu/api/v1alpha1"
 	"github.com/sengu-dev/sengu/internal/calendar"
 	"github.com/sengu-dev/sengu/internal/delivery"
+	"github.com/sengu-dev/sengu/internal/history"
+	"github.com/sengu-dev/sengu/internal/notify"
+	"github.com/sengu-dev/sengu/internal/notify/webhook"
 )
 
 // TestGuide checks the examples of the guides: the objects with an API server, sengu.yaml with its parser, and the
@@ -64,6 +71,82 @@ func (p planes) guide(t *testing.T, file string, least int) string {
 		t.Errorf("only %d examples found in %s", examples, file)
 	}
 	return string(text)
+}
+
+// TestGuideOfNotifications checks the examples of docs/notifications.md: the objects with an API server, the routes and the
+// template with what reads them, and that the JSON has the fields that are sent.
+func TestGuideOfNotifications(t *testing.T) {
+	p, _ := installed(t)
+	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "notifications.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "guide-"}}
+	if err := p.Create(t.Context(), namespace); err != nil {
+		t.Fatal(err)
+	}
+	routes := 0
+	blocks := strings.Split(string(text), "```")
+	for i := 1; i < len(blocks); i += 2 {
+		if example, ok := strings.CutPrefix(blocks[i], "json\n"); ok {
+			sent(t, example)
+		}
+		example, ok := strings.CutPrefix(blocks[i], "yaml\n")
+		if !ok {
+			continue
+		}
+		p.guided(t, namespace.Name, example)
+		var fleet v1alpha1.Fleet
+		if strings.Contains(example, "kind: Fleet") {
+			if err := yaml.Unmarshal([]byte(example), &fleet); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, n := range fleet.Spec.Notifications {
+			routes++
+			route := notify.Route{Name: n.Name, Sink: notify.WebhookSink, Services: n.Services, Environments: n.Environments, If: n.If}
+			for _, kind := range n.Events {
+				route.Events = append(route.Events, history.Kind(kind))
+			}
+			if _, err := notify.Compile([]notify.Route{route}); err != nil {
+				t.Error(err)
+			}
+			if n.Webhook == nil {
+				continue
+			}
+			if _, err := webhook.New(webhook.Options{URL: "https://hooks.example.com", Template: n.Webhook.Template}); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	if routes < 4 {
+		t.Errorf("only %d routes found", routes)
+	}
+	for _, kind := range notify.Kinds() {
+		if !strings.Contains(string(text), "`"+string(kind)+"`") {
+			t.Errorf("the kind %s is not told of", kind)
+		}
+	}
+}
+
+// sent checks an example of what a webhook sends.
+func sent(t *testing.T, example string) {
+	t.Helper()
+	var body struct{ Data map[string]any }
+	if err := json.Unmarshal([]byte(example), &body); err != nil {
+		t.Errorf("%v in\n%s", err, example)
+	}
+	data, err := json.Marshal(webhook.Event{Images: []webhook.Image{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var fields map[string]any
+	if err := json.Unmarshal(data, &fields); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(slices.Sorted(maps.Keys(fields)), slices.Sorted(maps.Keys(body.Data))); diff != "" {
+		t.Errorf("the fields differ: %s", diff)
+	}
 }
 
 // guided checks one example.

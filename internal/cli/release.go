@@ -5,11 +5,11 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
+	"github.com/sengu-dev/sengu/internal/controller/act"
 )
 
 const releaseLong = `A Release is one change of one service on its way through the environments. Sengu makes
@@ -73,12 +73,7 @@ func (s snapshot) newest(fleet, service string) []*v1alpha1.Release {
 
 // at returns how far r has come in an environment, nil if r is not for it.
 func at(r *v1alpha1.Release, environment string) *v1alpha1.ReleaseEnvironmentStatus {
-	for i := range r.Status.Environments {
-		if r.Status.Environments[i].Name == environment {
-			return &r.Status.Environments[i]
-		}
-	}
-	return nil
+	return act.At(r, environment)
 }
 
 // release returns the Release that word means: by its name, or the one of a service that fits best, which fits says,
@@ -175,15 +170,7 @@ func stageStyle(s v1alpha1.Stage) style {
 }
 
 // stageWord says a stage as the program prints it.
-func stageWord(s v1alpha1.Stage) string {
-	if s == v1alpha1.StageRolledBack {
-		return "rolled-back"
-	}
-	if s == "" {
-		return "new"
-	}
-	return strings.ToLower(string(s))
-}
+func stageWord(s v1alpha1.Stage) string { return act.StageWord(s) }
 
 // snap connects to the plane and reads what it holds.
 func (p *program) snap(ctx context.Context) (*plane, snapshot, error) {

@@ -9,12 +9,11 @@ import (
 
 	"github.com/spf13/cobra"
 	authenticationv1 "k8s.io/api/authentication/v1"
-	authorizationv1 "k8s.io/api/authorization/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
+	"github.com/sengu-dev/sengu/internal/controller/act"
 )
 
 // acted are the flags of the verbs that act on a Release.
@@ -174,17 +173,12 @@ func fitting(verb v1alpha1.Verb, r *v1alpha1.Release, environment string) bool {
 		}
 		switch verb {
 		case v1alpha1.VerbApprove:
-			return e.Stage == v1alpha1.StageWaiting && asks(&e)
+			return e.Stage == v1alpha1.StageWaiting && act.Asks(&e)
 		case v1alpha1.VerbAbort:
 			return r.Status.Ended == nil && e.Stage != v1alpha1.StageDone
 		}
 		return e.Stage != v1alpha1.StageDone
 	})
-}
-
-// asks reports whether a Release waits for an approval.
-func asks(e *v1alpha1.ReleaseEnvironmentStatus) bool {
-	return slices.ContainsFunc(e.Gates, func(g v1alpha1.Gate) bool { return !g.Open && (g.Name == "approval" || g.Name == "removal") })
 }
 
 // environmentFor returns the environment that is meant without -e: the one where r is or waits.
@@ -195,9 +189,9 @@ func environmentFor(verb v1alpha1.Verb, r *v1alpha1.Release, named string) (stri
 		names = append(names, e.Name)
 		switch {
 		case named != "" && e.Name == named:
-			return named, idle(verb, r, e)
+			return named, act.Idle(verb, r, e)
 		case named != "":
-		case verb == v1alpha1.VerbApprove && e.Stage == v1alpha1.StageWaiting && asks(e),
+		case verb == v1alpha1.VerbApprove && e.Stage == v1alpha1.StageWaiting && act.Asks(e),
 			verb == v1alpha1.VerbAbort && (e.Stage == v1alpha1.StageRunning || e.Stage == v1alpha1.StageVerifying || e.Stage == v1alpha1.StageWaiting && len(e.Gates) > 0):
 			return e.Name, nil
 		}
@@ -211,67 +205,33 @@ func environmentFor(verb v1alpha1.Verb, r *v1alpha1.Release, named string) (stri
 	return "", fmt.Errorf("%s is %s: there is nothing to end", r.Name, stageWord(r.Status.Stage))
 }
 
-// idle refuses what would be recorded and do nothing.
-func idle(verb v1alpha1.Verb, r *v1alpha1.Release, e *v1alpha1.ReleaseEnvironmentStatus) error {
-	is := stageWord(e.Stage)
-	switch {
-	case e.Stage == v1alpha1.StageDone:
-		return fmt.Errorf("%s has passed %s already", r.Name, e.Name)
-	case e.Stage == v1alpha1.StageWaiting:
-	case e.Stage == v1alpha1.StageRunning, e.Stage == v1alpha1.StageVerifying:
-		if verb != v1alpha1.VerbAbort {
-			return fmt.Errorf("%s is in %s already, %s%s", r.Name, e.Name, is, bracketed(told(e.Why)))
-		}
-	case verb == v1alpha1.VerbApprove:
-		return fmt.Errorf("%s is %s in %s: `sengu release promote %s -e %s` tries it again, and approves it", r.Name, is, e.Name, r.Name, e.Name)
-	case verb == v1alpha1.VerbAbort:
-		return fmt.Errorf("%s is %s in %s: there is nothing to end", r.Name, is, e.Name)
-	}
-	return nil
-}
-
 // whoAmI asks the plane whom it takes the person for.
 func (pl *plane) whoAmI(ctx context.Context) (authenticationv1.UserInfo, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	review := &authenticationv1.SelfSubjectReview{}
-	err := pl.Create(ctx, review)
-	return review.Status.UserInfo, pl.explain("ask the plane who you are", err)
+	person, err := act.WhoAmI(ctx, pl)
+	return person, pl.explain("ask the plane who you are", err)
 }
 
 // may asks whether the person has a verb on an environment, so that it is said clearly who grants it.
 func (pl *plane) may(ctx context.Context, verb v1alpha1.Verb, environment, fleet string, person authenticationv1.UserInfo) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	name := environment + "." + fleet
-	review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{
-		ResourceAttributes: &authorizationv1.ResourceAttributes{
-			Namespace: pl.namespace, Verb: string(verb), Group: v1alpha1.GroupVersion.Group, Resource: "environments", Name: name,
-		},
-	}}
-	if err := pl.Create(ctx, review); err != nil {
+	allowed, err := act.May(ctx, pl, pl.namespace, verb, environment, fleet)
+	if err != nil {
 		return pl.explain("ask whether you may", err)
 	}
-	if review.Status.Allowed {
-		return nil
+	if !allowed {
+		return act.Denied(person.Username, pl.namespace, verb, environment, fleet)
 	}
-	return fmt.Errorf("%s may not %s in %s: it takes a Role in namespace %s with {apiGroups: [%s], resources: [environments], resourceNames: [%s], verbs: [%s]}",
-		person.Username, verb, environment, pl.namespace, v1alpha1.GroupVersion.Group, name, verb)
+	return nil
 }
 
 // record adds an action to a Release.
 func (pl *plane) record(ctx context.Context, r *v1alpha1.Release, action v1alpha1.ReleaseAction) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	err := retry.RetryOnConflict(retry.DefaultRetry, func() error {
-		fresh := &v1alpha1.Release{}
-		if err := pl.Get(ctx, client.ObjectKeyFromObject(r), fresh); err != nil {
-			return err
-		}
-		before := fresh.DeepCopy()
-		fresh.Spec.Actions = append(fresh.Spec.Actions, action)
-		return pl.Patch(ctx, fresh, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
-	})
+	err := act.OnRelease(ctx, pl, client.ObjectKeyFromObject(r), action)
 	return pl.explain(fmt.Sprintf("%s %s", action.Verb, r.Name), err)
 }
 

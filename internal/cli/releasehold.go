@@ -2,19 +2,15 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
-	authenticationv1 "k8s.io/api/authentication/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
+	"github.com/sengu-dev/sengu/internal/controller/act"
 )
 
 // heldOptions are the flags of the verbs that act on an environment of a service.
@@ -103,11 +99,13 @@ func (p *program) hold(ctx context.Context, verb v1alpha1.Verb, word string, o h
 		return err
 	}
 	if verb == v1alpha1.VerbRollback {
-		if o.to, err = snap.goodTarget(app, snap.releaseAt(app, o.to)); err != nil {
+		if o.to, err = act.GoodTarget(app, snap.releases, snap.releaseAt(app, o.to)); err != nil {
 			return err
 		}
 	}
-	err = pl.changeApp(ctx, app, func(fresh *v1alpha1.App) error { return p.nextHold(fresh, verb, person, o) })
+	err = pl.changeApp(ctx, app, func(fresh *v1alpha1.App) error {
+		return act.Hold(fresh, verb, person.Username, o.reason, o.to, p.now())
+	})
 	if err != nil {
 		return err
 	}
@@ -168,40 +166,19 @@ func held(is *v1alpha1.ReleaseEnvironmentStatus) bool {
 	return false
 }
 
-// nextHold writes into app what the person does.
-func (p *program) nextHold(app *v1alpha1.App, verb v1alpha1.Verb, person authenticationv1.UserInfo, o heldOptions) error {
-	now := metav1.NewTime(p.now().Truncate(time.Second))
-	is := app.Spec.Hold
-	switch {
-	case verb == v1alpha1.VerbResume && !is.Active():
-		return fmt.Errorf("%s is not held in %s", app.Spec.Service, app.Spec.Environment)
-	case verb == v1alpha1.VerbResume:
-		is.Ended = &v1alpha1.HoldEnd{By: person.Username, At: now, Reason: o.reason}
-	case verb == v1alpha1.VerbHold && is.Active() && is.By != "":
-		return fmt.Errorf("%s is held in %s by %s already, since %s", app.Spec.Service, app.Spec.Environment, is.By, ago(p.now(), is.At.Time))
-	default:
-		app.Spec.Hold = &v1alpha1.Hold{By: person.Username, At: now, Reason: o.reason, RollbackTo: o.to}
-	}
-	return nil
-}
-
 // changeApp writes an App as change leaves it.
 func (pl *plane) changeApp(ctx context.Context, app *v1alpha1.App, change func(*v1alpha1.App) error) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	var refused error
-	err := retry.RetryOnConflict(retry.DefaultRetry, func() error {
-		fresh := &v1alpha1.App{}
-		if err := pl.Get(ctx, client.ObjectKeyFromObject(app), fresh); err != nil {
-			return err
-		}
-		before := fresh.DeepCopy()
-		if refused = change(fresh); refused != nil {
-			return nil //nolint:nilerr // it is told below, and no reason to try again
-		}
-		return pl.Patch(ctx, fresh, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+	err := act.OnApp(ctx, pl, client.ObjectKeyFromObject(app), func(fresh *v1alpha1.App) error {
+		refused = change(fresh)
+		return refused
 	})
-	return errors.Join(refused, pl.explain("write App "+app.Name, err))
+	if refused != nil {
+		return refused
+	}
+	return pl.explain("write App "+app.Name, err)
 }
 
 // shortest is how much of a revision has to be said.
@@ -218,38 +195,6 @@ func (s snapshot) releaseAt(app *v1alpha1.App, asked string) string {
 		}
 	}
 	return asked
-}
-
-// goodTarget returns what to go back to, or says why there is nothing.
-func (s snapshot) goodTarget(app *v1alpha1.App, asked string) (string, error) {
-	for i := range s.releases {
-		if r := &s.releases[i]; r.Name == app.Spec.Release {
-			for _, env := range r.Spec.Environments {
-				if env.Name == app.Spec.Environment && env.RollbackBlocked != "" {
-					return "", fmt.Errorf("%s cannot be rolled back: %s", r.Name, env.RollbackBlocked)
-				}
-			}
-		}
-	}
-	if asked != "" {
-		if r := slices.IndexFunc(s.releases, func(r v1alpha1.Release) bool { return r.Name == asked }); r >= 0 {
-			if is := at(&s.releases[r], app.Spec.Environment); is == nil || is.Stage != v1alpha1.StageDone {
-				return "", fmt.Errorf("%s has never been good in %s", asked, app.Spec.Environment)
-			}
-		}
-		return asked, nil
-	}
-	good := app.Spec.LastGood
-	if good != nil && good.Source == app.Spec.Source {
-		return "", fmt.Errorf("%s runs what was good before already, which is %s: `sengu release list %s --all` shows what ran earlier, and --to names it", app.Spec.Environment, short(good.Source.Revision), app.Spec.Service)
-	}
-	if good == nil {
-		return "", fmt.Errorf("nothing good ran in %s before: `sengu release list %s --all` shows what did, and --to names it", app.Spec.Environment, app.Spec.Service)
-	}
-	if good.Release != "" {
-		return good.Release, nil
-	}
-	return good.Source.Revision, nil
 }
 
 // wentBack says how a roll-back goes.

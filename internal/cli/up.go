@@ -16,6 +16,7 @@ import (
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
 	"github.com/sengu-dev/sengu/internal/cli/local"
+	"github.com/sengu-dev/sengu/internal/controller/act"
 )
 
 const upExample = `  # two control planes, a Git server with the example fleet, and Sengu, in the background
@@ -232,7 +233,7 @@ func (p *program) demonstrate(ctx context.Context, pl *plane, dir local.Dir, sta
 				}
 				seen = max(seen, t.Number)
 			}
-			return r.Status.Ended != nil || slices.ContainsFunc(r.Status.Environments, func(e v1alpha1.ReleaseEnvironmentStatus) bool { return asks(&e) }), nil
+			return r.Status.Ended != nil || slices.ContainsFunc(r.Status.Environments, func(e v1alpha1.ReleaseEnvironmentStatus) bool { return act.Asks(&e) }), nil
 		}
 		return false, nil
 	})
@@ -276,7 +277,7 @@ func next(dir local.Dir, state local.State, waiting *v1alpha1.Release, c painter
 // asking is the environment before which r waits for an approval.
 func asking(r *v1alpha1.Release) string {
 	for i := range r.Status.Environments {
-		if asks(&r.Status.Environments[i]) {
+		if act.Asks(&r.Status.Environments[i]) {
 			return r.Status.Environments[i].Name
 		}
 	}

@@ -20,7 +20,9 @@ type Subscription struct {
 	Version string
 	// Filter chooses the events; every event when it is nil.
 	Filter *Filter
-	Sink   Sink
+	// Since is when what is told begins: what happened earlier is old news, and is dropped. Every event when it is zero.
+	Since time.Time
+	Sink  Sink
 }
 
 // Options of a Dispatcher.

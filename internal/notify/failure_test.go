@@ -242,3 +242,42 @@ func TestABusySinkBlamesNoEvent(t *testing.T) {
 		t.Errorf("%v, aside %v", err, w.journal.setAside())
 	}
 }
+
+// TestASinkThatTheStoreForgot registers the sink again.
+func TestASinkThatTheStoreForgot(t *testing.T) {
+	w := newWorld(t)
+	r := newReceiver(w, nil)
+	p := w.start(notify.Options{Sinks: []notify.Subscription{{Name: sinkName, Sink: r.sink()}}})
+	list := events(4)
+	w.store.record(list[:2]...)
+	p.dispatcher.Wake()
+	w.drive(w.finished(sinkName))
+	w.store.forget(sinkName)
+	p.dispatcher.Wake()
+	w.drive(func() error {
+		if left := w.store.unfinished(sinkName); len(left) > 0 {
+			return errors.New(left[0])
+		}
+		return nil
+	})
+	w.store.record(list[2:]...)
+	p.dispatcher.Wake()
+	w.drive(w.finished(sinkName))
+	if err := same(r.got(true), keys(list)); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestOldNews drops what happened before a sink's time began.
+func TestOldNews(t *testing.T) {
+	w := newWorld(t)
+	r := newReceiver(w, nil)
+	list := events(4)
+	p := w.start(notify.Options{Sinks: []notify.Subscription{{Name: sinkName, Sink: r.sink(), Since: list[2].Time}}})
+	w.store.record(list...)
+	p.dispatcher.Wake()
+	w.drive(w.finished(sinkName))
+	if err := same(r.got(true), keys(list[2:])); err != nil {
+		t.Error(err)
+	}
+}

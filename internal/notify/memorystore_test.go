@@ -81,6 +81,13 @@ func (s *memoryStore) breakNext(method string, n int) {
 	s.broken[method] = n
 }
 
+// forget is what a store does that is told to forget a sink, and a new store in the place of one that was lost.
+func (s *memoryStore) forget(sink string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.sinks, sink)
+}
+
 // record appends events, each once.
 func (s *memoryStore) record(events ...history.Event) {
 	s.mu.Lock()
@@ -115,6 +122,9 @@ func (s *memoryStore) Pending(ctx context.Context, sink string, limit int) ([]hi
 		return nil, err
 	}
 	state, now := s.sinks[sink], s.now()
+	if state == nil {
+		return nil, errors.New("the sink is not registered")
+	}
 	var out []history.Delivery
 	behind := map[string]bool{}
 	for _, e := range s.events[state.from:] {

@@ -113,7 +113,10 @@ func (w *worker) judge(pending []history.Delivery) []item {
 	items := make([]item, 0, len(pending))
 	for _, d := range pending {
 		verdict := Tell
-		if w.sub.Filter != nil {
+		switch {
+		case d.Event.Time.Before(w.sub.Since):
+			verdict = Drop
+		case w.sub.Filter != nil:
 			var err error
 			if verdict, err = w.sub.Filter.Of(d.Event); err != nil {
 				w.log.Warn("event told although its filter failed", "event", d.Event.Key, "error", err)
@@ -264,6 +267,8 @@ func (w *worker) trouble(ctx context.Context, what string, err error) rest {
 		return rest{}
 	}
 	w.troubles++
+	// It may be another store that answers next, or one that was told to forget the sink.
+	w.registered = false
 	wait := pause(w.troubles)
 	w.log.Error("notifications wait for the store", "error", fmt.Errorf("%s: %w", what, err), "wait", wait.String())
 	return rest{wait, false}

@@ -74,6 +74,12 @@ func (c *Client) allows(u *url.URL) bool {
 	return false
 }
 
+// Allowed says whether the operator has allowed a URL wherever it is. One that is none is not allowed.
+func (c *Client) Allowed(raw string) bool {
+	u, err := url.Parse(raw)
+	return err == nil && c.allows(u)
+}
+
 // transport returns one for a single request to u, so that no connection that was made for an allowed address serves
 // one that is not.
 func (c *Client) transport(u *url.URL) *http.Transport {

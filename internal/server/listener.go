@@ -24,7 +24,7 @@ import (
 // webhookSecretKey is the key of the Secret that signs webhooks.
 const webhookSecretKey = "secret"
 
-// listener answers webhooks and probes.
+// listener answers webhooks, the buttons of Slack and probes.
 type listener struct {
 	address   string
 	namespace string
@@ -32,6 +32,7 @@ type listener struct {
 	fleets    *fleet.Reconciler
 	reviews   *review.Reconciler
 	images    *tracker.Reconciler
+	buttons   http.Handler
 	api       *api
 	ready     func(context.Context) error
 	elected   <-chan struct{}
@@ -40,7 +41,7 @@ type listener struct {
 
 func newListener(o Options, mgr ctrl.Manager, p parts) *listener {
 	return &listener{
-		address: o.Listen, namespace: o.Namespace, client: mgr.GetClient(), fleets: p.fleets, reviews: p.reviews, images: p.images, api: p.api,
+		address: o.Listen, namespace: o.Namespace, client: mgr.GetClient(), fleets: p.fleets, reviews: p.reviews, images: p.images, buttons: p.buttons, api: p.api,
 		ready: p.ready, elected: mgr.Elected(), log: o.Logger,
 	}
 }
@@ -83,6 +84,7 @@ func (l *listener) routes() http.Handler {
 	mux.HandleFunc("POST /webhooks/{fleet}", l.webhook)
 	mux.HandleFunc("POST /webhooks/{fleet}/images", l.imagesPushed)
 	mux.HandleFunc("POST /webhooks/{fleet}/images/{secret}", l.imagesPushed)
+	mux.Handle("POST /slack/interactions", l.buttons)
 	l.api.routes(mux)
 	return mux
 }

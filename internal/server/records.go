@@ -25,6 +25,8 @@ type records struct {
 	mu     sync.Mutex
 	store  *sqlstore.Store
 	closed bool
+
+	sinks sinks
 }
 
 // historyFile is the database in the data folder, if no other is named.
@@ -76,11 +78,16 @@ func (r *records) Close() error {
 	return r.store.Close()
 }
 
-// Append keeps events.
+// Append keeps events, for the sinks too that could not be registered so far.
 func (r *records) Append(ctx context.Context, events ...history.Event) (int, error) {
 	store, err := r.open(ctx)
 	if err != nil {
 		return 0, err
+	}
+	for _, sink := range r.sinks.missing() {
+		if err := r.Register(ctx, sink); err != nil {
+			return 0, err
+		}
 	}
 	return store.Append(ctx, events...)
 }

@@ -33,6 +33,7 @@ import (
 	"github.com/sengu-dev/sengu/internal/controller/cluster"
 	"github.com/sengu-dev/sengu/internal/controller/fleet"
 	"github.com/sengu-dev/sengu/internal/controller/handover"
+	"github.com/sengu-dev/sengu/internal/controller/herald"
 	"github.com/sengu-dev/sengu/internal/controller/keeper"
 	"github.com/sengu-dev/sengu/internal/controller/origin"
 	"github.com/sengu-dev/sengu/internal/controller/record"
@@ -43,6 +44,8 @@ import (
 	"github.com/sengu-dev/sengu/internal/gitrepo"
 	"github.com/sengu-dev/sengu/internal/kube"
 	"github.com/sengu-dev/sengu/internal/manifest"
+	"github.com/sengu-dev/sengu/internal/notify"
+	"github.com/sengu-dev/sengu/internal/notify/slack"
 	"github.com/sengu-dev/sengu/internal/probe"
 	"github.com/sengu-dev/sengu/internal/registry"
 	"github.com/sengu-dev/sengu/internal/render"
@@ -57,7 +60,7 @@ type Options struct {
 	Namespace string
 	// DataDir holds mirrors and rendered results, which can be made again, and the history if no database is named.
 	DataDir string
-	// Listen is the address of webhooks, /healthz and /readyz.
+	// Listen is the address of webhooks, the buttons of Slack, /healthz and /readyz.
 	Listen string
 	// MetricsListen is the address of /metrics; "0" for none.
 	MetricsListen string
@@ -69,8 +72,8 @@ type Options struct {
 	LeaderElect bool
 	// Workers is how many Apps are worked on at once; 0 means a default that keeps the API servers busy.
 	Workers int
-	// AllowedProbes lists addresses that checks may lead to although they are loopback, link-local or of a cloud's
-	// metadata.
+	// AllowedProbes lists addresses that checks and webhooks may lead to although they are loopback, link-local or of a
+	// cloud's metadata.
 	AllowedProbes []string
 	// Database is the URL of the history: a path, sqlite:///path or postgres://…; empty means a file in DataDir.
 	Database string
@@ -153,11 +156,18 @@ func Run(ctx context.Context, o Options) error {
 		return fmt.Errorf("the home cluster: %w", err)
 	}
 	defer conn.Close()
+	told, err := notifications(past, o)
+	if err != nil {
+		return err
+	}
 
-	parts := compose(mgr, means{
-		home: home, records: record.New(conn), repositories: repositories, renderer: renderer, reviewing: reviewing, past: past, probes: probes,
+	parts, err := compose(mgr, means{
+		home: home, records: record.New(conn), repositories: repositories, renderer: renderer, reviewing: reviewing, past: past, told: told, probes: probes,
 		registries: registries, key: key.hash,
 	}, o)
+	if err != nil {
+		return fmt.Errorf("set up the controllers: %w", err)
+	}
 	defer parts.clusters.Close()
 	defer parts.fleets.Close()
 	defer parts.releases.Close()
@@ -167,8 +177,8 @@ func Run(ctx context.Context, o Options) error {
 	if err := parts.setup(ctx, mgr); err != nil {
 		return fmt.Errorf("set up the controllers: %w", err)
 	}
-	if err := errors.Join(mgr.Add(newListener(o, mgr, parts)), mgr.Add(past)); err != nil {
-		return fmt.Errorf("set up the listener and the history: %w", err)
+	if err := errors.Join(mgr.Add(newListener(o, mgr, parts)), mgr.Add(past), mgr.Add(dispatching{told}), mgr.Add(pressing{parts.buttons})); err != nil {
+		return fmt.Errorf("set up the listener, the history and the notifications: %w", err)
 	}
 	o.Logger.Info("sengu starts", "version", o.Version, "namespace", o.Namespace, "listen", o.Listen)
 	if err := mgr.Start(ctx); err != nil && !errors.Is(err, context.Canceled) {
@@ -191,6 +201,8 @@ type parts struct {
 	releases *release.Reconciler
 	apps     *app.Reconciler
 	history  *chronicle.Reconciler
+	herald   *herald.Reconciler
+	buttons  *slack.Handler
 	keeper   *keeper.Reconciler
 	reviews  *review.Reconciler
 	images   *tracker.Reconciler
@@ -206,12 +218,13 @@ type means struct {
 	// reviewing renders pull requests.
 	reviewing  *render.Renderer
 	past       *records
+	told       *notify.Dispatcher
 	probes     *probe.Client
 	registries *registry.Client
 	key        manifest.Key
 }
 
-func compose(mgr ctrl.Manager, m means, o Options) parts {
+func compose(mgr ctrl.Manager, m means, o Options) (parts, error) {
 	workers := o.Workers
 	if workers <= 0 {
 		workers = defaultWorkers
@@ -226,8 +239,16 @@ func compose(mgr ctrl.Manager, m means, o Options) parts {
 		Client: mgr.GetClient(), Records: m.records, Repositories: m.repositories, Renderer: m.renderer, Renders: render.Fingerprint(),
 		Targets: targets, Key: m.key, Ledger: ledger, Log: o.Logger, Now: o.Clock.Now,
 	}
+	tells := &herald.Reconciler{
+		Client: mgr.GetClient(), Home: m.home, Namespace: o.Namespace, Repositories: m.repositories, Store: m.past, Dispatcher: m.told,
+		Allowed: m.probes.Allowed, Log: o.Logger, Now: o.Clock.Now,
+	}
+	buttons, err := slack.NewHandler(slack.HandlerOptions{Desks: tells.Desks, Act: tells.Act, Logger: o.Logger, Now: o.Clock.Now})
+	if err != nil {
+		return parts{}, err
+	}
 	return parts{
-		targets: targets, apps: apps, fleets: fleets,
+		targets: targets, apps: apps, fleets: fleets, herald: tells, buttons: buttons,
 		releases: &release.Reconciler{
 			Client: mgr.GetClient(), Records: m.records, Repositories: m.repositories, Targets: targets, Probes: m.probes, Logs: m.past,
 			Pushed: fleets.Pushed, Changelog: origin.Changelog{Client: mgr.GetClient(), Registry: m.registries, Repositories: m.repositories}.Between,
@@ -250,14 +271,14 @@ func compose(mgr ctrl.Manager, m means, o Options) parts {
 			Client: mgr.GetClient(), Repositories: m.repositories, Registries: m.registries, Pushed: fleets.Pushed,
 			Events: mgr.GetEventRecorder("sengu"), Log: o.Logger, Clock: o.Clock,
 		},
-		history: &chronicle.Reconciler{Client: mgr.GetClient(), Store: m.past, Told: func() {}, Keep: keptReleases, Log: o.Logger},
+		history: &chronicle.Reconciler{Client: mgr.GetClient(), Store: m.past, Told: m.told.Wake, Keep: keptReleases, Log: o.Logger},
 		api:     &api{records: m.past, home: m.home, namespace: o.Namespace, now: o.Clock.Now},
-	}
+	}, nil
 }
 
 // setup registers the controllers. The Apps come first: they want to hear of clusters.
 func (p parts) setup(ctx context.Context, mgr ctrl.Manager) error {
-	return errors.Join(p.apps.Setup(mgr), p.fleets.Setup(mgr), p.releases.Setup(ctx, mgr), p.history.Setup(mgr), p.keeper.Setup(mgr), p.reviews.Setup(mgr), p.images.Setup(ctx, mgr), p.clusters.Setup(mgr))
+	return errors.Join(p.apps.Setup(mgr), p.fleets.Setup(mgr), p.releases.Setup(ctx, mgr), p.history.Setup(mgr), p.herald.Setup(mgr), p.keeper.Setup(mgr), p.reviews.Setup(mgr), p.images.Setup(ctx, mgr), p.clusters.Setup(mgr))
 }
 
 // ready says what is still missing before what is reported can be relied on.

@@ -158,7 +158,7 @@ func TestForgeCredential(t *testing.T) {
 			t.Errorf("the forge was shown %q, without %s", got, want)
 		}
 	}
-	if strings.Contains(got[strings.Index(got, "second"):], "first") {
+	if _, after, _ := strings.Cut(got, "second"); strings.Contains(after, "first") {
 		t.Errorf("the old token was shown after it was changed: %q", got)
 	}
 }

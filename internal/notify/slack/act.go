@@ -1,6 +1,7 @@
 package slack
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"runtime/debug"
@@ -92,7 +93,7 @@ func (h *Handler) act(ctx context.Context, p press) (sentence string) {
 		return "Nothing happened, because Sengu could not find out who you are. Press again later."
 	case !known:
 		log.Warn("button of Slack refused: the person is unknown")
-		return "Nothing happened, because Sengu does not know you. Ask whoever runs it to add " + p.user + " to the identities of Slack."
+		return "Nothing happened, because Sengu does not know you. Ask whoever runs it to add " + p.user + " to the identities of this channel."
 	}
 	a := p.action
 	a.Person, a.Groups = person.User, person.Groups
@@ -115,10 +116,10 @@ func subject(a Action) string {
 }
 
 func (h *Handler) person(ctx context.Context, p press) (Person, bool, error) {
-	if h.opts.Team != "" && p.team != h.opts.Team {
+	if p.desk.Identities == nil || p.desk.Team != "" && p.team != p.desk.Team {
 		return Person{}, false, nil
 	}
-	person, known, err := h.opts.Identities.Person(ctx, p.user)
+	person, known, err := p.desk.Identities.Person(ctx, p.user)
 	if err == nil && known && person.User == "" {
 		err = errors.New("the identity has no user")
 	}
@@ -127,7 +128,7 @@ func (h *Handler) person(ctx context.Context, p press) (Person, bool, error) {
 
 // answer tells the person alone, at the address that Slack gave. The message itself is changed by the event that follows.
 func (h *Handler) answer(ctx context.Context, p press, sentence string) {
-	if !strings.HasPrefix(p.answer, h.opts.ResponsePrefix) {
+	if !strings.HasPrefix(p.answer, cmp.Or(p.desk.ResponsePrefix, "https://hooks.slack.com/")) {
 		h.opts.Logger.Warn("a person in Slack is not answered, because the address is not one of Slack's", "user", p.user)
 		return
 	}

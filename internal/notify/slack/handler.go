@@ -7,11 +7,11 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -44,19 +44,29 @@ type Action struct {
 	Reason string
 }
 
-// HandlerOptions are the options of a Handler.
-type HandlerOptions struct {
-	// SigningSecret gives the signing secrets of the app: one, or two while it is being changed.
-	SigningSecret func(ctx context.Context) ([][]byte, error)
+// Desk is a channel in which the events of a fleet are told: it says what proves a press there, and who may press.
+type Desk struct {
+	// SigningSecrets of the app: one, or two while it is being changed.
+	SigningSecrets [][]byte
+	// Channel whose buttons these are; those of any channel when empty.
+	Channel string
 	// Team is the ID of the workspace; people of others are unknown. When it is empty, identities alone decide.
 	Team string
 	// Identities say who pressed.
 	Identities IdentityMap
+	// ResponsePrefix is how the addresses begin that Slack wants answers at; https://hooks.slack.com/ when empty.
+	ResponsePrefix string
+}
+
+// HandlerOptions are the options of a Handler.
+type HandlerOptions struct {
+	// Desks gives the desks of a fleet, none if there is no such fleet, and those of all fleets for "". A press counts at
+	// the desks of the fleet that it is about, and at no other: who can sign for one fleet can press for no other. With
+	// an error, it gives those that it could read. It is called before it is known who asks.
+	Desks func(ctx context.Context, fleet string) ([]Desk, error)
 	// Act does what was asked, if the person may. Its error is a sentence for that person. It is called by several
 	// goroutines.
 	Act func(ctx context.Context, a Action) error
-	// ResponsePrefix is how the addresses begin that Slack wants answers at; https://hooks.slack.com/ when empty.
-	ResponsePrefix string
 	// Logger is slog's default when nil.
 	Logger *slog.Logger
 	// Now is time.Now when nil.
@@ -81,21 +91,14 @@ type press struct {
 	channel    string
 	answer     string // secret: whoever has it can write in the channel
 	action     Action
+	desk       Desk
 	problem    string // what is wrong with the button
 }
 
 // NewHandler makes a Handler, which refuses what comes before Run.
 func NewHandler(opts HandlerOptions) (*Handler, error) {
-	switch {
-	case opts.SigningSecret == nil:
-		return nil, errors.New("buttons of Slack need the signing secret of the app")
-	case opts.Identities == nil || opts.Act == nil:
-		return nil, errors.New("buttons of Slack need identities and somebody who acts")
-	case opts.Team != "" && !teamID.MatchString(opts.Team):
-		return nil, fmt.Errorf("%q is not the ID of a workspace of Slack, such as T0123456789", opts.Team)
-	}
-	if opts.ResponsePrefix == "" {
-		opts.ResponsePrefix = "https://hooks.slack.com/"
+	if opts.Desks == nil || opts.Act == nil {
+		return nil, errors.New("buttons of Slack need desks and somebody who acts")
 	}
 	if opts.Logger == nil {
 		opts.Logger = slog.Default()
@@ -121,18 +124,28 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "the request is too large, or broke off", http.StatusRequestEntityTooLarge)
 		return
 	}
-	secrets, err := h.opts.SigningSecret(r.Context())
-	if err != nil || len(secrets) == 0 {
-		h.opts.Logger.Error("a button of Slack is refused, because the signing secret cannot be read", "error", err)
-		http.Error(w, "there is no signing secret", http.StatusServiceUnavailable)
-		return
-	}
-	signature, sent, ok := verify(r.Header, body, secrets)
+	signature, stamp, sent, ok := signed(r.Header)
 	if now := h.opts.Now(); !ok || now.Sub(sent).Abs() > tolerance {
-		http.Error(w, "the signature is missing, wrong or too old", http.StatusUnauthorized)
+		http.Error(w, refusal, http.StatusUnauthorized)
 		return
 	}
+	// What is read here is believed once it is proven.
 	p, ours := parse(body)
+	desks, err := h.opts.Desks(r.Context(), p.action.Fleet)
+	if err != nil {
+		h.opts.Logger.Error("not every signing secret of Slack can be read", "fleet", p.action.Fleet, "error", err)
+	}
+	proven := slices.DeleteFunc(slices.Clone(desks), func(d Desk) bool { return !d.proves(signature, stamp, body) })
+	switch {
+	case len(proven) == 0 && err != nil:
+		http.Error(w, "not now: press again later", http.StatusServiceUnavailable)
+		return
+	case len(proven) == 0:
+		// Who does not know the secret learns nothing about which fleets exist.
+		http.Error(w, refusal, http.StatusUnauthorized)
+		return
+	}
+	p.sitDown(proven)
 	switch fresh, err := h.enqueue(signature, sent, p, ours); {
 	case err != nil:
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
@@ -141,6 +154,22 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusOK)
 	default:
 		w.WriteHeader(http.StatusOK)
+	}
+}
+
+// refusal is what is answered to what is not proven.
+const refusal = "the signature is missing, wrong or too old"
+
+// sitDown finds the desk of the channel that a press comes from, among those that prove it.
+func (p *press) sitDown(desks []Desk) {
+	at := slices.IndexFunc(desks, func(d Desk) bool { return d.Channel == "" || d.Channel == p.channel })
+	if at >= 0 {
+		p.desk = desks[at]
+		return
+	}
+	p.desk = desks[0]
+	if p.problem == "" {
+		p.problem = "the notifications of fleet " + p.action.Fleet + " do not name this channel"
 	}
 }
 
@@ -175,28 +204,35 @@ func (h *Handler) enqueue(signature string, sent time.Time, p press, ours bool) 
 	return true, nil
 }
 
-// verify checks the signature of Slack (version v0) by any of the secrets, and gives it and the time of the request.
-func verify(header http.Header, body []byte, secrets [][]byte) (signature string, sent time.Time, ok bool) {
-	stamp := header.Get("X-Slack-Request-Timestamp")
+// signed reads the signature of Slack (version v0) and the time of the request, as text too, which is a part of what is
+// signed.
+func signed(header http.Header) (signature, stamp string, sent time.Time, ok bool) {
+	stamp = header.Get("X-Slack-Request-Timestamp")
 	seconds, err := strconv.ParseInt(stamp, 10, 64)
 	if err != nil || len(stamp) > 12 {
-		return "", time.Time{}, false
+		return "", "", time.Time{}, false
 	}
 	text, v0 := strings.CutPrefix(header.Get("X-Slack-Signature"), "v0=")
 	got, err := hex.DecodeString(text)
 	if err != nil || !v0 {
-		return "", time.Time{}, false
+		return "", "", time.Time{}, false
 	}
-	for _, secret := range secrets {
+	return string(got), stamp, time.Unix(seconds, 0), true
+}
+
+// proves reports whether a signature was made with one of the secrets.
+func (d Desk) proves(signature, stamp string, body []byte) bool {
+	ok := false
+	for _, secret := range d.SigningSecrets {
 		if len(secret) == 0 {
 			continue
 		}
 		mac := hmac.New(sha256.New, secret)
 		mac.Write([]byte("v0:" + stamp + ":"))
 		mac.Write(body)
-		ok = hmac.Equal(got, mac.Sum(nil)) || ok
+		ok = hmac.Equal([]byte(signature), mac.Sum(nil)) || ok
 	}
-	return string(got), time.Unix(seconds, 0), ok
+	return ok
 }
 
 // payload is what of an interaction matters here.

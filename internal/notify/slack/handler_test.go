@@ -50,7 +50,7 @@ func TestPressesThatDoNothing(t *testing.T) {
 		acts            bool
 		want            string
 	}{
-		"unknown person": {user: bob, want: "Nothing happened, because Sengu does not know you. Ask whoever runs it to add U0BOB000001 to the identities of Slack."},
+		"unknown person": {user: bob, want: "Nothing happened, because Sengu does not know you. Ask whoever runs it to add U0BOB000001 to the identities of this channel."},
 		"refused": {
 			user: alice, err: errors.New("alice@example.com may not approve <!channel> in production"), acts: true,
 			want: "Not done: alice@example.com may not approve &lt;!channel&gt; in production",
@@ -264,6 +264,46 @@ func TestAnAnswerGoesToSlackOnly(t *testing.T) {
 	})
 }
 
+// TestFleetsApart signs for one fleet and presses for another, or in a channel that is nobody's.
+func TestFleetsApart(t *testing.T) {
+	for name, tc := range map[string]struct {
+		secret, value, channel string
+		unread                 error
+		code                   int
+		acts                   bool
+		says                   string
+	}{
+		"its own":         {secret: signing, value: value, code: http.StatusOK, acts: true, says: "You approved"},
+		"another's":       {secret: foreign, value: value, code: http.StatusUnauthorized},
+		"for another":     {secret: signing, value: strings.Replace(value, "shop", "other", 1), code: http.StatusUnauthorized},
+		"for nobody":      {secret: signing, value: strings.Replace(value, "shop", "lost", 1), code: http.StatusUnauthorized},
+		"another channel": {secret: signing, value: value, channel: "C0OTHER0001", code: http.StatusOK, says: "do not name this channel"},
+		"unread":          {secret: foreign, value: value, unread: errors.New("the API server is away"), code: http.StatusServiceUnavailable},
+		"read enough":     {secret: signing, value: value, unread: errors.New("a Secret is missing"), code: http.StatusOK, acts: true, says: "You approved"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := newOffice(t, true)
+			o.unread = tc.unread
+			body := pressed(alice, "sengu.approve:production", tc.value, o.server.Hooks()+"secret")
+			if tc.channel != "" {
+				body = strings.ReplaceAll(body, channel, tc.channel)
+			}
+			if code := o.send(signBy(tc.secret, body, o.clock.Now())); code != tc.code {
+				t.Errorf("answered %d, want %d", code, tc.code)
+			}
+			if tc.says != "" {
+				if said := o.said(1); !strings.Contains(said[0], tc.says) {
+					t.Errorf("the person was told %q, want %q", said[0], tc.says)
+				}
+			}
+			o.stop()
+			if (len(o.did()) > 0) != tc.acts {
+				t.Errorf("acted: %v", o.did())
+			}
+		})
+	}
+}
+
 func TestNoSigningSecret(t *testing.T) {
 	people, err := slack.NewIdentities(nil, nil)
 	if err != nil {
@@ -271,7 +311,9 @@ func TestNoSigningSecret(t *testing.T) {
 	}
 	for _, secrets := range [][][]byte{nil, {{}}, {nil, nil}} {
 		h, err := slack.NewHandler(slack.HandlerOptions{
-			SigningSecret: func(context.Context) ([][]byte, error) { return secrets, nil }, Identities: people,
+			Desks: func(context.Context, string) ([]slack.Desk, error) {
+				return []slack.Desk{{SigningSecrets: secrets, Identities: people}}, nil
+			},
 			Act: func(context.Context, slack.Action) error { t.Error("acted"); return nil }, Logger: slog.New(slog.DiscardHandler),
 		})
 		if err != nil {
@@ -302,9 +344,11 @@ func FuzzHandler(f *testing.F) {
 	clock := testenv.NewClock()
 	f.Fuzz(func(t *testing.T, body string) {
 		h, err := slack.NewHandler(slack.HandlerOptions{
-			SigningSecret: func(context.Context) ([][]byte, error) { return [][]byte{[]byte(signing)}, nil }, Identities: people,
+			Desks: func(context.Context, string) ([]slack.Desk, error) {
+				return []slack.Desk{{SigningSecrets: [][]byte{[]byte(signing)}, Identities: people, ResponsePrefix: "https://nowhere.invalid/never"}}, nil
+			},
 			Act: func(context.Context, slack.Action) error { t.Error("acted for nobody"); return nil }, Now: clock.Now,
-			Logger: slog.New(slog.DiscardHandler), ResponsePrefix: "https://nowhere.invalid/never",
+			Logger: slog.New(slog.DiscardHandler),
 		})
 		if err != nil {
 			t.Fatal(err)

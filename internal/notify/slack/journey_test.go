@@ -2,6 +2,7 @@ package slack_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sengu-dev/sengu/internal/history"
+	"github.com/sengu-dev/sengu/internal/notify/slack"
 	"github.com/sengu-dev/sengu/internal/notify/slack/slackserver"
 )
 
@@ -349,4 +351,21 @@ func TestTimesAreShownInTheReadersZone(t *testing.T) {
 
 func unescaped(blocks string) string {
 	return strings.NewReplacer(`\u003c`, "<", `\u003e`, ">", `\u0026`, "&").Replace(blocks)
+}
+
+// TestReadOnly shows the message without buttons.
+func TestReadOnly(t *testing.T) {
+	d := newDesk(t)
+	var err error
+	d.sink, err = slack.New(slack.Options{
+		Token: func(context.Context) (string, error) { return token, nil }, Channel: channel, APIURL: d.server.API(), ReadOnly: true,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.sink.CloseIdleConnections()
+	d.tell(happening(0, history.Created, "", ""), happening(1, history.Waiting, "production", "one approval of the group sre"))
+	if m := d.server.Messages(); len(m) != 1 || strings.Contains(m[0].Blocks, `"actions"`) || !strings.Contains(m[0].Blocks, "production") {
+		t.Errorf("the messages are %+v", m)
+	}
 }

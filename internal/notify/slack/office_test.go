@@ -24,6 +24,7 @@ import (
 
 const (
 	signing  = "8f742231b10e8888abcd99yyyzzz85a5"
+	foreign  = "1d0c4e00aaaabbbb1234567890abcdef" // signs for the fleet other
 	alice    = "U0ALICE0001"
 	bob      = "U0BOB000001"
 	team     = "T0SENGU0001"
@@ -38,6 +39,7 @@ type office struct {
 	clock   *testenv.Clock
 	log     *strings.Builder
 	stop    func()
+	unread  error // why the secrets of another desk cannot be read
 
 	mu      sync.Mutex
 	actions []slack.Action
@@ -54,10 +56,24 @@ func newOffice(t *testing.T, run bool) *office {
 	}
 	logger := slog.New(slog.NewTextHandler(&locked{mu: &o.mu, b: o.log}, nil))
 	o.handler, err = slack.NewHandler(slack.HandlerOptions{
-		SigningSecret: func(context.Context) ([][]byte, error) {
-			return [][]byte{[]byte("the one before"), []byte(signing)}, nil
+		Desks: func(_ context.Context, fleet string) ([]slack.Desk, error) {
+			shop := slack.Desk{
+				SigningSecrets: [][]byte{[]byte("the one before"), []byte(signing)}, Channel: channel,
+				Team: team, Identities: people, ResponsePrefix: o.server.Hooks(),
+			}
+			other := shop
+			other.SigningSecrets = [][]byte{[]byte(foreign)}
+			switch fleet {
+			case "":
+				return []slack.Desk{other, shop}, o.unread
+			case "shop":
+				return []slack.Desk{shop}, o.unread
+			case "other":
+				return []slack.Desk{other}, nil
+			}
+			return nil, nil
 		},
-		Team: team, Identities: people, ResponsePrefix: o.server.Hooks(), Logger: logger, Now: o.clock.Now,
+		Logger: logger, Now: o.clock.Now,
 		Act: func(ctx context.Context, a slack.Action) error {
 			o.mu.Lock()
 			o.actions = append(o.actions, a)
@@ -146,9 +162,13 @@ func form(payload map[string]any) string {
 
 // sign makes the request that Slack would send at a time.
 func (o *office) sign(body string, at time.Time) *http.Request {
+	return signBy(signing, body, at)
+}
+
+func signBy(secret, body string, at time.Time) *http.Request {
 	r := httptest.NewRequest(http.MethodPost, "/slack", strings.NewReader(body))
 	stamp := strconv.FormatInt(at.Unix(), 10)
-	mac := hmac.New(sha256.New, []byte(signing))
+	mac := hmac.New(sha256.New, []byte(secret))
 	mac.Write([]byte("v0:" + stamp + ":" + body))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	r.Header.Set("X-Slack-Request-Timestamp", stamp)

@@ -34,6 +34,8 @@ type Options struct {
 	Channel string
 	// Link is the address of a page about the commit of the event, or ""; nil for none.
 	Link func(history.Event) string
+	// ReadOnly leaves the buttons away.
+	ReadOnly bool
 	// APIURL in the place of Slack's own, with a slash at its end.
 	APIURL string
 	// Logger is slog's default when nil.
@@ -107,6 +109,9 @@ func (s *Sink) Tell(ctx context.Context, memory notify.Memory, notices []notify.
 	}
 	c := &conversation{sink: s, api: api, memory: memory, key: key, message: m}
 	content := m.render()
+	if s.opts.ReadOnly {
+		content.blocks = slices.DeleteFunc(content.blocks, func(b slackgo.Block) bool { return b.BlockType() == slackgo.MBTAction })
+	}
 	if alone {
 		content = reply(notices[0].Event, true)
 	}
