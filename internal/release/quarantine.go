@@ -2,6 +2,7 @@ package release
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 
@@ -44,12 +45,7 @@ func Quarantine(releases []*v1alpha1.Release) []string {
 			}
 		}
 	}
-	var all []string
-	for _, image := range bad {
-		all = append(all, image)
-	}
-	slices.Sort(all)
-	return all
+	return slices.Sorted(maps.Values(bad))
 }
 
 // withDigest returns an image with the digest that one of told has for it.

@@ -203,7 +203,7 @@ func (c *chain) adopt(ctx context.Context) error {
 
 // stepsOf lists steps in the order of their environments' names.
 func stepsOf(by map[string]string) []v1alpha1.ReleaseStep {
-	var steps []v1alpha1.ReleaseStep
+	steps := make([]v1alpha1.ReleaseStep, 0, len(by))
 	for _, env := range slices.Sorted(maps.Keys(by)) {
 		steps = append(steps, v1alpha1.ReleaseStep{Environment: env, Revision: by[env]})
 	}

@@ -83,8 +83,9 @@ func (p *plans) forget(name types.NamespacedName) {
 	delete(p.read, name)
 }
 
-// plan adds to world what its Releases do besides applying, and whether they may do it now.
-func (r *Reconciler) plan(ctx context.Context, world *release.Service) error {
+// plan adds to world what its Releases do besides applying, and whether they may do it now. Of those that have ended, only
+// what some do is asked.
+func (r *Reconciler) plan(ctx context.Context, world *release.Service, also map[string]bool) error {
 	for _, env := range world.Fleet.Spec.Environments {
 		if len(env.Windows) == 0 {
 			continue
@@ -93,7 +94,7 @@ func (r *Reconciler) plan(ctx context.Context, world *release.Service) error {
 	}
 	for _, one := range world.Releases {
 		name := types.NamespacedName{Namespace: one.Namespace, Name: one.Name}
-		if one.Status.Ended != nil {
+		if one.Status.Ended != nil && !also[one.Name] {
 			r.plans.forget(name)
 			if !revertsIn(one) {
 				r.desk.forget(one)

@@ -31,10 +31,14 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if len(world.Releases) == 0 {
 		return ctrl.Result{}, nil
 	}
-	decision, next := r.groups.decide(req.NamespacedName, world.Releases, func(peers map[release.Peer]release.Peers, approvals map[string][]v1alpha1.ReleaseAction) release.Decision {
-		world.Peers, world.Approvals = peers, approvals
-		return release.Next(world)
-	})
+	decision, next := r.decide(req.NamespacedName, &world)
+	if again := revived(world, decision); len(again) > 0 {
+		// What it does was not read, since it had ended.
+		if err := r.plan(ctx, &world, again); err != nil {
+			return ctrl.Result{}, err
+		}
+		decision, next = r.decide(req.NamespacedName, &world)
+	}
 	if err := r.act(ctx, fleet, world, decision); err != nil {
 		return ctrl.Result{}, err
 	}
@@ -48,6 +52,25 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	}
 	r.alarm.Set(req.NamespacedName, look)
 	return ctrl.Result{}, nil
+}
+
+// decide says what to do about a service, and which others that lets go on.
+func (r *Reconciler) decide(key types.NamespacedName, world *release.Service) (release.Decision, []types.NamespacedName) {
+	return r.groups.decide(key, world.Releases, func(peers map[release.Peer]release.Peers, approvals map[string][]v1alpha1.ReleaseAction) release.Decision {
+		world.Peers, world.Approvals = peers, approvals
+		return release.Next(*world)
+	})
+}
+
+// revived names the Releases that had ended and that a decision lets go on.
+func revived(world release.Service, d release.Decision) map[string]bool {
+	again := map[string]bool{}
+	for _, one := range world.Releases {
+		if status, changed := d.Statuses[one.Name]; changed && one.Status.Ended != nil && status.Ended == nil {
+			again[one.Name] = true
+		}
+	}
+	return again
 }
 
 // observe gathers what a decision about a service rests on.
@@ -73,7 +96,7 @@ func (r *Reconciler) observe(ctx context.Context, fleet *v1alpha1.Fleet, service
 			world.Apps[env.Name] = app
 		}
 	}
-	if err := r.plan(ctx, &world); err != nil {
+	if err := r.plan(ctx, &world, nil); err != nil {
 		return world, err
 	}
 	r.states(ctx, &world)
