@@ -15,7 +15,7 @@ func Story(r *v1alpha1.Release) []history.Event {
 		e := history.Event{
 			Key: fmt.Sprintf("%s/%s/%d", r.UID, r.Name, t.Number), Time: t.At.Time, Kind: history.Kind(t.Kind),
 			Fleet: r.Spec.Fleet, Service: r.Spec.Service, Environment: t.Environment, Release: r.Name, Group: r.Spec.Group,
-			Revision: r.Spec.RevisionIn(t.Environment), Title: r.Spec.Commit.Title, Author: r.Spec.Commit.Author,
+			Revision: r.Spec.Revision, Title: r.Spec.Commit.Title, Author: r.Spec.Commit.Author,
 			By: whoOf(t.By), Why: t.Why, Loud: t.Loud, Untouched: t.Untouched,
 		}
 		if r.Spec.Commit.Committed != nil {

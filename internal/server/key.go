@@ -30,7 +30,7 @@ type keys struct {
 }
 
 // installationKey reads the keys of this installation from its Secret, and makes them at the first start. Whoever
-// loses the Secret loses nothing but work: every object is compared anew.
+// loses the Secret loses no state, but every digest: every object is compared anew, and the next commit releases every service anew.
 func installationKey(ctx context.Context, config *rest.Config, namespace string) (keys, error) {
 	set, err := kubernetes.NewForConfig(config)
 	if err != nil {

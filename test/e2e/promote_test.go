@@ -198,7 +198,9 @@ func TestPromoteOnAForge(t *testing.T) {
 		if e.Name == "production" {
 			e.Promote = v1alpha1.PromotePullRequest
 		}
-	}, "staging", "production"))
+	}, "staging", "production"), func(spec *v1alpha1.FleetSpec) {
+		spec.Notifications = []v1alpha1.Notification{{Name: "forge", Deployments: &v1alpha1.DeploymentNotification{}}}
+	})
 	f.eventually("the first state runs", func() error {
 		return f.imageIs(f.prod, f.target+"-production", "web", "registry.example.com/shop/web:1.0.0")
 	})
@@ -240,6 +242,32 @@ func TestPromoteOnAForge(t *testing.T) {
 	if err := f.imageIs(f.prod, f.target+"-production", "web", "registry.example.com/shop/web:1.2.0-bad.1"); err != nil {
 		t.Errorf("production: %v", err)
 	}
+	f.eventually("the commit says where it runs", func() error {
+		var combined struct {
+			Statuses []struct{ Status, Context string }
+		}
+		f.server.Call(f, f.repo.Owner.Token, http.MethodGet, f.repo.API+"/commits/"+head+"/status", nil, &combined)
+		said := map[string]string{}
+		for _, one := range combined.Statuses {
+			said[one.Context] = one.Status
+		}
+		for _, env := range []string{"staging", "production"} {
+			if is, ok := mention(said, env); !ok || is != "success" {
+				return fmt.Errorf("the statuses are %v", said)
+			}
+		}
+		return nil
+	})
+}
+
+// mention returns the status whose name tells of an environment and the service web.
+func mention(said map[string]string, env string) (string, bool) {
+	for name, is := range said {
+		if strings.Contains(name, env) && strings.Contains(name, "web") {
+			return is, true
+		}
+	}
+	return "", false
 }
 
 // TestTakenBackOnAForge merges what then fails in production: what takes it back is proposed.
