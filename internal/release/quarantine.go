@@ -12,7 +12,7 @@ import (
 // Quarantine returns the images that no machine may choose again for a service, sorted: those that a Release brought new
 // to an environment where it then failed, and that have not passed anywhere since. An image stands there as the Release
 // names it, and with a digest behind it if the commit told which. Releases are those of one service, in any order. Where
-// it is not known what ran before, only what the commit says it writes counts as new.
+// it is not known what ran before, only what the commit says it writes counts as new, and what Sengu wrote for the Release.
 func Quarantine(releases []*v1alpha1.Release) []string {
 	sorted := slices.SortedFunc(slices.Values(releases), func(a, b *v1alpha1.Release) int {
 		return cmp.Compare(a.Spec.Sequence, b.Spec.Sequence)
@@ -38,7 +38,7 @@ func Quarantine(releases []*v1alpha1.Release) []string {
 				for _, image := range images {
 					before, known := good[at.Name]
 					told := withDigest(image, r.Spec.Commit.Images)
-					if known && !slices.Contains(before, image) || !known && told != image {
+					if known && !slices.Contains(before, image) || !known && (told != image || writes(r.Spec.Environments[i], image)) {
 						bad[image] = told
 					}
 				}
@@ -46,6 +46,11 @@ func Quarantine(releases []*v1alpha1.Release) []string {
 		}
 	}
 	return slices.Sorted(maps.Values(bad))
+}
+
+// writes reports whether an image comes to an environment by a change that Sengu writes to Git.
+func writes(env v1alpha1.ReleaseEnvironment, image string) bool {
+	return slices.ContainsFunc(env.Wanted, func(want v1alpha1.WantedImage) bool { return want.Image == image })
 }
 
 // withDigest returns an image with the digest that one of told has for it.

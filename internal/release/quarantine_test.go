@@ -26,6 +26,14 @@ func TestQuarantine(t *testing.T) {
 		}
 		return r
 	}
+	writing := func(r *v1alpha1.Release, env, image string) *v1alpha1.Release {
+		for i := range r.Spec.Environments {
+			if r.Spec.Environments[i].Name == env {
+				r.Spec.Environments[i].Wanted = []v1alpha1.WantedImage{{Name: "web", Image: image}}
+			}
+		}
+		return r
+	}
 	dev := func(stage v1alpha1.Stage, images ...string) in { return in{"dev", images, stage, false} }
 	prod := func(stage v1alpha1.Stage, images ...string) in { return in{"prod", images, stage, false} }
 	const done, failed, back, waiting = v1alpha1.StageDone, v1alpha1.StageFailed, v1alpha1.StageRolledBack, v1alpha1.StageWaiting
@@ -43,6 +51,11 @@ func TestQuarantine(t *testing.T) {
 		"AnyOrder": {
 			reason:   "the sequence orders them",
 			releases: []*v1alpha1.Release{brings(2, nil, dev(failed, "web:2")), brings(1, nil, dev(done, "web:1"))},
+			want:     []string{"web:2"},
+		},
+		"Promoted": {
+			reason:   "what Sengu wrote for an environment is new there, though nothing is known of what ran before",
+			releases: []*v1alpha1.Release{writing(brings(2, nil, dev(done, "web:2"), prod(back, "web:2", "proxy:1")), "prod", "web:2")},
 			want:     []string{"web:2"},
 		},
 		"ConfigurationFailed": {

@@ -25,7 +25,8 @@ const (
 	pens = 32
 	// rewriteFirst and rewriteLast bound how long a change waits that could not be written, which doubles each time.
 	rewriteFirst, rewriteLast = 5 * time.Second, 5 * time.Minute
-	// lookAgain is how often is asked what has become of a pull request.
+	// lookAgain is how often is asked what has become of a change that the branch does not have yet: whether its pull
+	// request is open, and whether its commit is there, which a force-push takes away.
 	lookAgain = 5 * time.Minute
 )
 
@@ -45,7 +46,7 @@ type paper struct {
 	// asked is what the change was to say when it was written last, and result what that came to.
 	asked  string
 	result *release.Written
-	// next is when it is tried, or looked after, again; zero for never. Failures counts the tries that failed.
+	// next is when it is tried, or looked after, again. Failures counts the tries that failed.
 	next     time.Time
 	failures int
 }
@@ -97,16 +98,13 @@ func (d *desk) end(at release.Place, result release.Written, now time.Time) {
 	if p == nil {
 		return // its Release has ended meanwhile
 	}
-	p.busy, p.result, p.next = false, &result, time.Time{}
-	switch {
-	case result.Problem != "":
+	p.busy, p.result = false, &result
+	if result.Problem != "" {
 		p.next = now.Add(min(rewriteFirst<<min(p.failures, 10), rewriteLast))
 		p.failures++
 		return
-	case result.Branch != "":
-		p.next = now.Add(lookAgain)
 	}
-	p.failures = 0
+	p.next, p.failures = now.Add(lookAgain), 0
 }
 
 // give takes back that a change is being written.
