@@ -55,12 +55,35 @@ func (s *Store) openSQLite(ctx context.Context) error {
 	}
 	s.file, err = os.Stat(s.path)
 	if err == nil {
-		err = s.write.PingContext(ctx)
+		err = s.firstPing(ctx)
 	}
 	if err != nil {
 		_ = s.closePools()
 	}
 	return err
+}
+
+// firstPing connects for the first time. Of several processes that make a new file a log of writes at once, SQLite tells
+// all but one that it is busy without waiting, as it would wait for locks that they hold themselves.
+func (s *Store) firstPing(ctx context.Context) error {
+	deadline := time.NewTimer(busyTimeout)
+	defer deadline.Stop()
+	again := time.NewTicker(busyTimeout / 500)
+	defer again.Stop()
+	for {
+		err := s.write.PingContext(ctx)
+		var e *sqlite.Error
+		if err == nil || !errors.As(err, &e) || e.Code()&0xff != sqlite3.SQLITE_BUSY {
+			return err
+		}
+		select {
+		case <-again.C:
+		case <-deadline.C:
+			return err
+		case <-ctx.Done():
+			return err
+		}
+	}
 }
 
 // makeFile makes the file if there is none, for the eyes of its owner only. SQLite would make it as the umask says.
