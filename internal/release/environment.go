@@ -178,6 +178,9 @@ func (d *decider) enter(r *journey, name, previous string) {
 	d.becomes(r, name, v1alpha1.StageRunning, "")
 	at := r.at(name)
 	at.Previous, at.Promotion, at.Moved = previous, "", nil
+	if h := d.places[name].Hold; h != nil && h.Ended != nil && h.Release == r.Name {
+		at.Resumed = &h.Ended.At
+	}
 	d.note(r, history.Started, name, "", "")
 }
 

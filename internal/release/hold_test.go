@@ -120,3 +120,18 @@ func TestAFailureUnderARefusedRollbackIsNoRollback(t *testing.T) {
 	s.resumes("prod")
 	s.wants("r2", "prod", v1alpha1.StageRunning)
 }
+
+func TestResumeAndPromoteAtOnce(t *testing.T) {
+	s := failedSecond(t)
+	s.holds("prod", "r0")
+	s.Plans[Place{"r2", "prod"}] = Plan{Before: []string{"migrate"}}
+	s.end("prod")
+	s.acts("r2", "prod", v1alpha1.VerbPromote, false)
+	s.settle()
+	s.wants("r2", "prod", v1alpha1.StageRunning, "Job migrate runs")
+	s.acts("r2", "prod", v1alpha1.VerbAbort, false)
+	s.wants("r2", "prod", v1alpha1.StageRunning, "operator aborted it, which waits for Job migrate")
+	s.Jobs[StepKey{"r2", "prod", "migrate", s.at("r2", "prod").Attempt}] = JobState{Phase: v1alpha1.StepSucceeded, Job: "migrate", Started: s.Now}
+	s.settle()
+	s.wants("r2", "prod", v1alpha1.StageFailed, "operator aborted it")
+}

@@ -134,11 +134,15 @@ func (s *scene) holdsUnseen(env, to string) {
 // resumes has a person end a hold.
 func (s *scene) resumes(env string) {
 	s.t.Helper()
+	s.end(env)
+	s.settle()
+}
+
+func (s *scene) end(env string) {
 	s.pass(time.Second)
 	s.write(env, moveOf(s.Apps[env]))
 	s.Apps[env].Spec.Hold = s.Apps[env].Spec.Hold.DeepCopy()
 	s.Apps[env].Spec.Hold.Ended = &v1alpha1.HoldEnd{By: "operator", At: metav1.NewTime(s.Now)}
-	s.settle()
 }
 
 func moveOf(app *v1alpha1.App) Move {
