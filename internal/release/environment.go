@@ -1,6 +1,7 @@
 package release
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -101,7 +102,11 @@ func (d *decider) attempt(r *journey, env v1alpha1.Environment, p *place, inside
 	if inside != nil {
 		d.supersede(inside, r, env.Name)
 	}
-	d.enter(r, env.Name, p.Source.Revision)
+	previous := p.Source.Revision
+	if p.Release == r.Name { // it was brought there before a crash, or never went back
+		previous = cmp.Or(revisionOf(p.LastGood), r.at(env.Name).Previous)
+	}
+	d.enter(r, env.Name, previous)
 	d.advance(r, env, p)
 	return nil
 }

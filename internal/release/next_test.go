@@ -22,8 +22,10 @@ func fleetOf(envs ...v1alpha1.Environment) *v1alpha1.Fleet {
 type scene struct {
 	t *testing.T
 	Service
-	// asked are the Jobs that the last decision asked for.
-	asked []StepKey
+	// last is the last decision.
+	last Decision
+	// crash counts down the writes until one after which all that was decided is forgotten. It goes on below zero.
+	crash int
 }
 
 func sceneOf(t *testing.T, envs ...v1alpha1.Environment) *scene {
@@ -51,23 +53,32 @@ func (s *scene) commit(name string, plan Plan) *v1alpha1.Release {
 func (s *scene) settle() {
 	s.t.Helper()
 	for range 10 {
-		next := Next(s.Service)
-		s.asked = next.Jobs
+		s.last = Next(s.Service)
 		s.Looks = map[StepKey]Look{}
-		if len(next.Moves)+len(next.Statuses) == 0 {
+		if len(s.last.Moves)+len(s.last.Statuses) == 0 {
 			return
 		}
-		for env := range next.Moves {
-			s.write(env, next.Moves[env])
+		s.carryOut()
+	}
+	s.t.Fatal("there is always something left to do")
+}
+
+// carryOut writes the last decision, Apps first.
+func (s *scene) carryOut() {
+	crashes := func() bool { s.crash--; return s.crash == 0 }
+	for env := range s.last.Moves {
+		if s.write(env, s.last.Moves[env]); crashes() {
+			return
 		}
-		for i, r := range s.Releases {
-			if st, ok := next.Statuses[r.Name]; ok {
-				s.Releases[i] = r.DeepCopy()
-				s.Releases[i].Status = st
+	}
+	for i, r := range s.Releases {
+		if st, ok := s.last.Statuses[r.Name]; ok {
+			s.Releases[i] = r.DeepCopy()
+			if s.Releases[i].Status = st; crashes() {
+				return
 			}
 		}
 	}
-	s.t.Fatal("there is always something left to do")
 }
 
 func (s *scene) write(env string, m Move) {
