@@ -274,3 +274,57 @@ func TestSkippingTheGates(t *testing.T) {
 		})
 	}
 }
+
+// TestTime says what a Release that is at work becomes as time passes, and when the next look is due.
+func TestTime(t *testing.T) {
+	soaks := v1alpha1.Environment{Name: "prod", Soak: &metav1.Duration{Duration: 10 * time.Minute}}
+	tests := map[string]struct {
+		plan   Plan
+		health v1alpha1.HealthStatus
+		newer  bool
+		// down is how long after the App has settled Sengu was back.
+		down time.Duration
+		// look is when it is decided again, and stage what r1 becomes then.
+		look  time.Duration
+		stage v1alpha1.Stage
+	}{
+		"Degraded":            {Plan{FailAfter: 5 * time.Minute, Deadline: time.Hour}, v1alpha1.Degraded, false, 0, 5 * time.Minute, v1alpha1.StageFailed},
+		"DegradedWhileDown":   {Plan{FailAfter: 5 * time.Minute, Deadline: time.Hour}, v1alpha1.Degraded, false, time.Hour, time.Hour + 5*time.Minute, v1alpha1.StageFailed},
+		"Progressing":         {Plan{FailAfter: 5 * time.Minute, Deadline: time.Hour}, v1alpha1.Progressing, false, 0, time.Hour, v1alpha1.StageFailed},
+		"ProgressingAndNewer": {Plan{FailAfter: 5 * time.Minute, Deadline: time.Hour}, v1alpha1.Progressing, true, 0, 5 * time.Minute, v1alpha1.StageSuperseded},
+		"ImpatientAndNewer":   {Plan{Deadline: time.Hour}, v1alpha1.Progressing, true, 0, time.Minute, v1alpha1.StageSuperseded},
+		"DegradedAndNewer":    {Plan{FailAfter: 5 * time.Minute, Deadline: time.Hour}, v1alpha1.Degraded, true, 0, 0, v1alpha1.StageSuperseded},
+		"Soaks":               {Plan{}, v1alpha1.Healthy, false, 0, 10 * time.Minute, v1alpha1.StageDone},
+		"SoaksAndNewer":       {Plan{}, v1alpha1.Healthy, true, 0, 10 * time.Minute, v1alpha1.StageDone},
+		"SoaksWhileDown":      {Plan{}, v1alpha1.Healthy, false, time.Hour, time.Hour + leastPatience, v1alpha1.StageDone},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			s := sceneOf(t, soaks)
+			s.commit("r1", tt.plan)
+			s.settle()
+			if tt.newer {
+				s.commit("r2", Plan{})
+			}
+			s.becomes("prod", tt.health)
+			if tt.down > 0 {
+				s.Now = noon.Add(tt.down)
+				s.Watched = s.Now
+				s.settle()
+			}
+			if tt.look > 0 {
+				if want := noon.Add(tt.look); !s.last.Look.Equal(want) {
+					t.Fatalf("it is looked at again at %s, want %s", s.last.Look, want)
+				}
+				s.Now = s.last.Look.Add(-time.Second)
+				s.settle()
+				if at := s.at("r1", "prod"); !working(at.Stage) {
+					t.Fatalf("r1 is %s a second before", at.Stage)
+				}
+				s.pass(time.Second)
+				s.settle()
+			}
+			s.wants("r1", "prod", tt.stage)
+		})
+	}
+}
