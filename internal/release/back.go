@@ -24,17 +24,13 @@ func (d *decider) stop(r *journey, name string, stage v1alpha1.Stage, why string
 	}
 }
 
-// fail stops r in an environment, brings the environment back to what was good, and holds it. A person's hold stays,
-// and notes what has failed.
+// fail stops r in an environment, brings the environment back to what was good, and holds it. A person's hold stays; see
+// [decider.remember].
 func (d *decider) fail(r *journey, name string, p *place, why string) {
 	intent := r.intent(name)
 	told := why + d.retire(r, name, p)
-	switch {
-	case p.app == nil:
-	case !p.Hold.Active() || p.Hold.By == "":
+	if p.app != nil && (!p.Hold.Active() || p.Hold.By == "") {
 		p.Hold = &v1alpha1.Hold{At: d.time(), Reason: why, Release: r.Name, Own: intent.Own, Images: intent.Images}
-	case p.Hold.RollbackTo == "" || p.Hold.Refused != "":
-		p.Hold.Release, p.Hold.Own, p.Hold.Images = r.Name, intent.Own, intent.Images
 	}
 	if intent.Promote != "" && r.Spec.Step(name) != "" && r.at(name).Moved != nil && p.app != nil && p.Release != r.Name {
 		r.at(name).Proposal = &v1alpha1.ProposalStatus{Revert: true} // Git says still what has failed

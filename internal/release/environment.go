@@ -1,6 +1,7 @@
 package release
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -102,7 +103,11 @@ func (d *decider) attempt(r *journey, env v1alpha1.Environment, p *place, inside
 	if inside != nil {
 		d.supersede(inside, r, env.Name)
 	}
-	d.enter(r, env.Name, p.Source.Revision)
+	previous := p.Source.Revision
+	if p.Release == r.Name { // it was brought there before a crash, or never went back
+		previous = cmp.Or(revisionOf(p.LastGood), r.at(env.Name).Previous)
+	}
+	d.enter(r, env.Name, previous)
 	d.advance(r, env, p)
 	return nil
 }
@@ -179,6 +184,9 @@ func (d *decider) enter(r *journey, name, previous string) {
 	d.becomes(r, name, v1alpha1.StageRunning, "")
 	at := r.at(name)
 	at.Previous, at.Promotion, at.Moved = previous, "", nil
+	if h := d.places[name].Hold; h != nil && h.Ended != nil && h.Release == r.Name {
+		at.Resumed = &h.Ended.At
+	}
 	d.note(r, history.Started, name, "", "")
 }
 

@@ -85,11 +85,11 @@ func (d *decider) retry(name string, p *place) {
 		return
 	}
 	at := r.at(name)
-	if at == nil || at.Resumed.Equal(&h.Ended.At) || !stopped(at.Stage) {
+	if at == nil || at.Resumed.Equal(&h.Ended.At) || !stopped(at.Stage) && at.Promotion == "" {
 		return
 	}
-	if h.Ended.By == "" {
-		at.Resumed = &h.Ended.At
+	if h.Ended.By == "" || !stopped(at.Stage) {
+		at.Resumed = &h.Ended.At // it was let go, or a person has put it there already
 		return
 	}
 	if job := busyJob(at); job != "" {

@@ -120,3 +120,60 @@ func TestAFailureUnderARefusedRollbackIsNoRollback(t *testing.T) {
 	s.resumes("prod")
 	s.wants("r2", "prod", v1alpha1.StageRunning)
 }
+
+func TestResumeAndPromoteAtOnce(t *testing.T) {
+	s := failedSecond(t)
+	s.holds("prod", "r0")
+	s.Plans[Place{"r2", "prod"}] = Plan{Before: []string{"migrate"}}
+	s.end("prod")
+	s.acts("r2", "prod", v1alpha1.VerbPromote, false)
+	s.settle()
+	s.wants("r2", "prod", v1alpha1.StageRunning, "Job migrate runs")
+	s.acts("r2", "prod", v1alpha1.VerbAbort, false)
+	s.wants("r2", "prod", v1alpha1.StageRunning, "operator aborted it, which waits for Job migrate")
+	s.Jobs[StepKey{"r2", "prod", "migrate", s.at("r2", "prod").Attempt}] = JobState{Phase: v1alpha1.StepSucceeded, Job: "migrate", Started: s.Now}
+	s.settle()
+	s.wants("r2", "prod", v1alpha1.StageFailed, "operator aborted it")
+}
+
+func TestAHoldThatEndedIsNotAboutWhatStopsLater(t *testing.T) {
+	s := sceneOf(t, v1alpha1.Environment{Name: "prod"})
+	s.commit("r1", Plan{})
+	s.passes("r1", "prod")
+	s.holds("prod", "")
+	s.resumes("prod")
+	s.commit("r2", Plan{})
+	s.settle()
+	s.runs("prod", "r2")
+	m := moveOf(s.Apps["prod"])
+	m.Source.Revision, m.Digest, m.Release = "rev-r1", "r1", "r1"
+	s.write("prod", m)
+	s.becomes("prod", v1alpha1.Healthy)
+	s.wants("r2", "prod", v1alpha1.StageRolledBack, "brought to something else")
+	s.runs("prod", "r1")
+}
+
+func TestAFixThatFailsAtOnceStillEndsTheHold(t *testing.T) {
+	s := failedSecond(t)
+	s.commit("r3", Plan{}).Spec.Environments[0].Problem = "kustomization.yaml is broken"
+	s.settle()
+	s.wants("r3", "prod", v1alpha1.StageFailed, "is broken")
+	s.Windows["prod"] = Window{Rule: "deny"}
+	s.acts("r3", "prod", v1alpha1.VerbPromote, false)
+	s.acts("r3", "prod", v1alpha1.VerbAbort, false)
+	s.holds("prod", "")
+	s.resumes("prod")
+	s.wants("r2", "prod", v1alpha1.StageFailed)
+	s.runs("prod", "r1")
+}
+
+func TestARevertEndsTheHoldOfAFailure(t *testing.T) {
+	s := failedSecond(t)
+	s.becomes("prod", v1alpha1.Healthy)
+	s.commit("r3", Plan{}).Spec.Environments[0].Digest = "r1"
+	s.settle()
+	s.wants("r3", "prod", v1alpha1.StageDone)
+	if h := s.Apps["prod"].Spec.Hold; h.Active() || !s.at("r3", "prod").Unchanged {
+		t.Errorf("the revert leaves %+v", h)
+	}
+}

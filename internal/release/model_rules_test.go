@@ -58,6 +58,7 @@ func (w *world) judge(t *turn) {
 		for _, r := range t.v.Releases {
 			if intentIn(r, env.Name) != nil {
 				t.stages(r, env)
+				t.undisturbed(r, env.Name)
 			}
 		}
 		if m, moves := t.d.Moves[env.Name]; moves {
@@ -68,6 +69,7 @@ func (w *world) judge(t *turn) {
 	}
 	t.jobs()
 	t.words()
+	t.actions()
 }
 
 // oneAtWork: at most one Release is at work in an environment.
@@ -113,6 +115,9 @@ func (t *turn) move(env v1alpha1.Environment, m Move) {
 		case intent.Problem != "":
 			t.broke("%s: %s, which cannot be rendered, is applied", env.Name, r.Name)
 		}
+		if h := holdOf(app); h.Active() && h.By != "" {
+			t.broke("%s: %s is applied while %s holds it", env.Name, r.Name, h.By)
+		}
 		if !intent.Gone {
 			for _, step := range t.w.plans[Place{r.Name, env.Name}].Before {
 				if !t.succeeded(r.Name, env.Name, step) {
@@ -123,6 +128,13 @@ func (t *turn) move(env v1alpha1.Environment, m Move) {
 		return
 	}
 	t.goesBack(env.Name, m)
+}
+
+func holdOf(app *v1alpha1.App) *v1alpha1.Hold {
+	if app == nil {
+		return nil
+	}
+	return app.Spec.Hold
 }
 
 func equalGood(a, b *v1alpha1.GoodSource) bool { return a != nil && b != nil && *a == *b }
@@ -199,6 +211,11 @@ func (t *turn) mayEnd(r *v1alpha1.Release, env string, h *v1alpha1.Hold) bool {
 
 // jobs: Jobs are those of the Release that is at work, in their order, once, and never those of a way back.
 func (t *turn) jobs() {
+	for _, key := range t.d.Checks {
+		if at := t.after(t.named(key.Release), key.Environment); !inside(at.Stage) || at.Attempt != key.Attempt {
+			t.broke("check %v is asked at %s", key, at.Stage)
+		}
+	}
 	for _, key := range t.d.Jobs {
 		r := t.named(key.Release)
 		at, plan := t.after(r, key.Environment), t.w.plans[Place{key.Release, key.Environment}]
@@ -252,10 +269,51 @@ func (t *turn) words() {
 		if going == (st.Ended != nil) {
 			t.broke("%s is %s, ended %v", r.Name, st.Stage, st.Ended)
 		}
-		for _, at := range st.Environments {
-			if at.Stage != v1alpha1.StageDone && (at.Why == nil || at.Why.Message == "") {
+		for i := range st.Environments {
+			at, was := &st.Environments[i], t.before(r, st.Environments[i].Name)
+			switch {
+			case at.Stage != v1alpha1.StageDone && (at.Why == nil || at.Why.Message == ""):
 				t.broke("%s does not say why it is %s in %s", r.Name, at.Stage, at.Name)
+			case at.Stage != v1alpha1.StageWaiting && at.Promotion != "":
+				t.broke("%s is %s in %s, and its promotion is not used up", r.Name, at.Stage, at.Name)
+			case at.Why != nil && was.Why != nil && at.Stage == was.Stage && at.Why.Message == was.Why.Message && !at.Why.Since.Equal(&was.Why.Since):
+				t.broke("%s says in %s that it waits since another time for the same", r.Name, at.Name)
 			}
+		}
+	}
+}
+
+// actions: what a person asked for is done when it is said to be.
+func (t *turn) actions() {
+	for _, r := range t.v.Releases {
+		st, ok := t.d.Statuses[r.Name]
+		if !ok {
+			continue
+		}
+		handled := r.Spec.Actions[r.Status.HandledActions:st.HandledActions]
+		for i, a := range handled {
+			before, after := t.before(r, a.Environment), t.after(r, a.Environment)
+			undone := slices.ContainsFunc(handled[i:], func(b v1alpha1.ReleaseAction) bool {
+				return b.Verb == v1alpha1.VerbPromote && b.Environment == a.Environment
+			})
+			goes := before.Stage == v1alpha1.StageWaiting || inside(before.Stage)
+			if a.Verb == v1alpha1.VerbAbort && goes && !undone && after.Stage != v1alpha1.StageFailed && after.Stage != v1alpha1.StageRolledBack {
+				t.broke("%s was aborted in %s, and is %s", r.Name, a.Environment, after.Stage)
+			}
+		}
+	}
+}
+
+// undisturbed: nothing ends or repeats a Release while a Job of it runs that comes before applying.
+func (t *turn) undisturbed(r *v1alpha1.Release, env string) {
+	before, after := t.before(r, env), t.after(r, env)
+	again := after.Attempt != before.Attempt
+	if !again && (!inside(before.Stage) || inside(after.Stage) || before.Moved != nil) {
+		return
+	}
+	for _, key := range t.w.running() {
+		if key.Release == r.Name && key.Environment == env && (key.Attempt == before.Attempt || again) {
+			t.broke("%s becomes %s in %s while its Job %s runs", r.Name, after.Stage, env, key.Step)
 		}
 	}
 }

@@ -34,6 +34,7 @@ func (t *turn) stages(r *v1alpha1.Release, env v1alpha1.Environment) {
 		t.done(r, env, after)
 	case v1alpha1.StageFailed:
 		t.failed(r, env.Name, after)
+		t.broughtBack(r, env.Name)
 	case v1alpha1.StageSuperseded:
 		t.superseded(r, env.Name)
 	}
@@ -260,6 +261,9 @@ func (t *turn) done(r *v1alpha1.Release, env v1alpha1.Environment, at *v1alpha1.
 	if since, known := t.s.good[place]; t.fresh && env.Soak != nil && (!known || t.v.Now.Add(second).Before(since.Add(env.Soak.Duration))) {
 		t.broke("%s passes %s, and has not soaked for %s", r.Name, env.Name, env.Soak.Duration)
 	}
+	if t.fresh && env.Soak != nil && env.Soak.Duration > 0 && t.v.Now.Add(second).Before(t.w.up.Add(leastPatience)) {
+		t.broke("%s passes %s right after Sengu was down: what was meanwhile is not known", r.Name, env.Name)
+	}
 	t.s.prove(env.Name, truth, r.Spec.Revision)
 }
 
@@ -267,10 +271,8 @@ func (t *turn) done(r *v1alpha1.Release, env v1alpha1.Environment, at *v1alpha1.
 func (t *turn) failed(r *v1alpha1.Release, env string, at *v1alpha1.ReleaseEnvironmentStatus) {
 	place := Place{r.Name, env}
 	plan, app := t.w.plans[place], t.v.Apps[env]
-	for _, a := range r.Spec.Actions[r.Status.HandledActions:] {
-		if a.Verb == v1alpha1.VerbAbort && a.Environment == env {
-			return
-		}
+	if t.aborts(r, env) {
+		return
 	}
 	for key, state := range t.w.jobs {
 		if key.Release == r.Name && key.Environment == env && key.Attempt == at.Attempt && state.Phase == v1alpha1.StepFailed {
@@ -295,6 +297,38 @@ func (t *turn) failed(r *v1alpha1.Release, env string, at *v1alpha1.ReleaseEnvir
 	default:
 		t.broke("%s fails in %s for no reason: %s", r.Name, env, at.Why.Message)
 	}
+}
+
+// broughtBack: where a Release has failed, what was good runs again, and a hold keeps out what comes.
+func (t *turn) broughtBack(r *v1alpha1.Release, env string) {
+	app := t.v.Apps[env]
+	if app == nil || !inside(t.before(r, env).Stage) {
+		return
+	}
+	now, good, hold := app.Spec.Release, app.Spec.LastGood, app.Spec.Hold
+	if m, moves := t.d.Moves[env]; moves {
+		now, good, hold = m.Release, m.LastGood, m.Hold
+	}
+	switch {
+	case now == r.Name && good != nil:
+		t.broke("%s failed in %s and is left there, though %q was good", r.Name, env, good.Release)
+	case !hold.Active() && app.Spec.Release == r.Name && !t.aborts(r, env) && !t.taken(env):
+		t.broke("%s failed in %s, and nothing holds it", r.Name, env)
+	}
+}
+
+// taken reports whether a Release goes into an environment by this decision.
+func (t *turn) taken(env string) bool {
+	return slices.ContainsFunc(t.v.Releases, func(r *v1alpha1.Release) bool {
+		return intentIn(r, env) != nil && !inside(t.before(r, env).Stage) && t.enters(r, env)
+	})
+}
+
+// aborts reports whether a person has asked to abort r in an environment, and that was not taken in.
+func (t *turn) aborts(r *v1alpha1.Release, env string) bool {
+	return slices.ContainsFunc(r.Spec.Actions[r.Status.HandledActions:], func(a v1alpha1.ReleaseAction) bool {
+		return a.Verb == v1alpha1.VerbAbort && a.Environment == env
+	})
 }
 
 // superseded: what is newer takes the place of what waits or is stuck, and never of a Job that runs.

@@ -22,8 +22,10 @@ func fleetOf(envs ...v1alpha1.Environment) *v1alpha1.Fleet {
 type scene struct {
 	t *testing.T
 	Service
-	// asked are the Jobs that the last decision asked for.
-	asked []StepKey
+	// last is the last decision.
+	last Decision
+	// crash counts down the writes until one after which all that was decided is forgotten. It goes on below zero.
+	crash int
 }
 
 func sceneOf(t *testing.T, envs ...v1alpha1.Environment) *scene {
@@ -51,23 +53,32 @@ func (s *scene) commit(name string, plan Plan) *v1alpha1.Release {
 func (s *scene) settle() {
 	s.t.Helper()
 	for range 10 {
-		next := Next(s.Service)
-		s.asked = next.Jobs
+		s.last = Next(s.Service)
 		s.Looks = map[StepKey]Look{}
-		if len(next.Moves)+len(next.Statuses) == 0 {
+		if len(s.last.Moves)+len(s.last.Statuses) == 0 {
 			return
 		}
-		for env := range next.Moves {
-			s.write(env, next.Moves[env])
+		s.carryOut()
+	}
+	s.t.Fatal("there is always something left to do")
+}
+
+// carryOut writes the last decision, Apps first.
+func (s *scene) carryOut() {
+	crashes := func() bool { s.crash--; return s.crash == 0 }
+	for env := range s.last.Moves {
+		if s.write(env, s.last.Moves[env]); crashes() {
+			return
 		}
-		for i, r := range s.Releases {
-			if st, ok := next.Statuses[r.Name]; ok {
-				s.Releases[i] = r.DeepCopy()
-				s.Releases[i].Status = st
+	}
+	for i, r := range s.Releases {
+		if st, ok := s.last.Statuses[r.Name]; ok {
+			s.Releases[i] = r.DeepCopy()
+			if s.Releases[i].Status = st; crashes() {
+				return
 			}
 		}
 	}
-	s.t.Fatal("there is always something left to do")
 }
 
 func (s *scene) write(env string, m Move) {
@@ -134,11 +145,15 @@ func (s *scene) holdsUnseen(env, to string) {
 // resumes has a person end a hold.
 func (s *scene) resumes(env string) {
 	s.t.Helper()
+	s.end(env)
+	s.settle()
+}
+
+func (s *scene) end(env string) {
 	s.pass(time.Second)
 	s.write(env, moveOf(s.Apps[env]))
 	s.Apps[env].Spec.Hold = s.Apps[env].Spec.Hold.DeepCopy()
 	s.Apps[env].Spec.Hold.Ended = &v1alpha1.HoldEnd{By: "operator", At: metav1.NewTime(s.Now)}
-	s.settle()
 }
 
 func moveOf(app *v1alpha1.App) Move {
@@ -256,6 +271,60 @@ func TestSkippingTheGates(t *testing.T) {
 					t.Errorf("r2 is %s there as well", at.Stage)
 				}
 			}
+		})
+	}
+}
+
+// TestTime says what a Release that is at work becomes as time passes, and when the next look is due.
+func TestTime(t *testing.T) {
+	soaks := v1alpha1.Environment{Name: "prod", Soak: &metav1.Duration{Duration: 10 * time.Minute}}
+	tests := map[string]struct {
+		plan   Plan
+		health v1alpha1.HealthStatus
+		newer  bool
+		// down is how long after the App has settled Sengu was back.
+		down time.Duration
+		// look is when it is decided again, and stage what r1 becomes then.
+		look  time.Duration
+		stage v1alpha1.Stage
+	}{
+		"Degraded":            {Plan{FailAfter: 5 * time.Minute, Deadline: time.Hour}, v1alpha1.Degraded, false, 0, 5 * time.Minute, v1alpha1.StageFailed},
+		"DegradedWhileDown":   {Plan{FailAfter: 5 * time.Minute, Deadline: time.Hour}, v1alpha1.Degraded, false, time.Hour, time.Hour + 5*time.Minute, v1alpha1.StageFailed},
+		"Progressing":         {Plan{FailAfter: 5 * time.Minute, Deadline: time.Hour}, v1alpha1.Progressing, false, 0, time.Hour, v1alpha1.StageFailed},
+		"ProgressingAndNewer": {Plan{FailAfter: 5 * time.Minute, Deadline: time.Hour}, v1alpha1.Progressing, true, 0, 5 * time.Minute, v1alpha1.StageSuperseded},
+		"ImpatientAndNewer":   {Plan{Deadline: time.Hour}, v1alpha1.Progressing, true, 0, time.Minute, v1alpha1.StageSuperseded},
+		"DegradedAndNewer":    {Plan{FailAfter: 5 * time.Minute, Deadline: time.Hour}, v1alpha1.Degraded, true, 0, 0, v1alpha1.StageSuperseded},
+		"Soaks":               {Plan{}, v1alpha1.Healthy, false, 0, 10 * time.Minute, v1alpha1.StageDone},
+		"SoaksAndNewer":       {Plan{}, v1alpha1.Healthy, true, 0, 10 * time.Minute, v1alpha1.StageDone},
+		"SoaksWhileDown":      {Plan{}, v1alpha1.Healthy, false, time.Hour, time.Hour + leastPatience, v1alpha1.StageDone},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			s := sceneOf(t, soaks)
+			s.commit("r1", tt.plan)
+			s.settle()
+			if tt.newer {
+				s.commit("r2", Plan{})
+			}
+			s.becomes("prod", tt.health)
+			if tt.down > 0 {
+				s.Now = noon.Add(tt.down)
+				s.Watched = s.Now
+				s.settle()
+			}
+			if tt.look > 0 {
+				if want := noon.Add(tt.look); !s.last.Look.Equal(want) {
+					t.Fatalf("it is looked at again at %s, want %s", s.last.Look, want)
+				}
+				s.Now = s.last.Look.Add(-time.Second)
+				s.settle()
+				if at := s.at("r1", "prod"); !working(at.Stage) {
+					t.Fatalf("r1 is %s a second before", at.Stage)
+				}
+				s.pass(time.Second)
+				s.settle()
+			}
+			s.wants("r1", "prod", tt.stage)
 		})
 	}
 }

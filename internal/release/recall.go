@@ -36,7 +36,10 @@ func (d *decider) recall(name string, p *place) {
 // wentBack reports whether a person had an environment rolled back from r, and nobody asked for r since.
 func (r *journey) wentBack(at *v1alpha1.ReleaseEnvironmentStatus, p *place) bool {
 	h := p.Hold
-	if h == nil || h.RollbackTo == "" || h.Refused != "" || h.Release != r.Name || p.Release == r.Name || at.Stage == v1alpha1.StageRolledBack || at.Promotion != "" {
+	if h == nil || h.RollbackTo == "" || h.Refused != "" || h.Release != r.Name || p.Release == r.Name || at.Promotion != "" {
+		return false
+	}
+	if at.Stage == v1alpha1.StageRolledBack || at.Stage == v1alpha1.StageSuperseded {
 		return false
 	}
 	return h.Ended == nil || !at.Resumed.Equal(&h.Ended.At)
