@@ -36,6 +36,13 @@ func TestResumeRetriesWhatFailedBeforeAPersonHeld(t *testing.T) {
 		"ARollbackRefused":    {func(s *scene) { s.holds("prod", "r9") }, "r1"},
 		"ARollbackUnseen":     {func(s *scene) { s.holdsUnseen("prod", "r0") }, "r1"},
 		"TwoRollbacks":        {func(s *scene) { s.holds("prod", "r0"); s.holds("prod", "r0") }, "r0"},
+		"FailedAgain":         {func(s *scene) { s.resumes("prod"); s.fails("r2", "prod"); s.holds("prod", "") }, "r1"},
+		"RolledBackFurther": {func(s *scene) {
+			s.resumes("prod")
+			s.passes("r2", "prod")
+			s.holds("prod", "r1")
+			s.holds("prod", "r0")
+		}, "r0"},
 		"AbortedSince": {func(s *scene) {
 			s.commit("r3", Plan{})
 			s.Releases[3].Spec.Environments[0].Own = "r2"
@@ -175,5 +182,33 @@ func TestARevertEndsTheHoldOfAFailure(t *testing.T) {
 	s.wants("r3", "prod", v1alpha1.StageDone)
 	if h := s.Apps["prod"].Spec.Hold; h.Active() || !s.at("r3", "prod").Unchanged {
 		t.Errorf("the revert leaves %+v", h)
+	}
+}
+
+func TestWhatAPersonAsksAfterARollbackStands(t *testing.T) {
+	tests := map[string]struct {
+		story func(*scene)
+		stage v1alpha1.Stage
+	}{
+		"PromotedAndAborted": {func(s *scene) {
+			s.Windows["prod"] = Window{Rule: "deny"}
+			s.end("prod")
+			s.acts("r2", "prod", v1alpha1.VerbPromote, false)
+			s.acts("r2", "prod", v1alpha1.VerbAbort, false)
+		}, v1alpha1.StageFailed},
+		"PromotedAndOvertaken": {func(s *scene) {
+			s.acts("r2", "prod", v1alpha1.VerbPromote, false)
+			s.commit("r3", Plan{}).Spec.Environments[0].Digest = "r0" // a revert to what runs
+			s.becomes("prod", v1alpha1.Healthy)
+			s.wants("r3", "prod", v1alpha1.StageDone)
+		}, v1alpha1.StageSuperseded},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			s := failedSecond(t)
+			s.holds("prod", "r0")
+			tt.story(s)
+			s.wants("r2", "prod", tt.stage)
+		})
 	}
 }
