@@ -212,3 +212,27 @@ func TestWhatAPersonAsksAfterARollbackStands(t *testing.T) {
 		})
 	}
 }
+
+func TestWhatFailedBeforeTheServiceEverRanIsNotTriedByAnyCommit(t *testing.T) {
+	tests := map[string]struct {
+		change func(*v1alpha1.ReleaseEnvironment)
+		stage  v1alpha1.Stage
+	}{
+		"OfSomethingElse":  {func(e *v1alpha1.ReleaseEnvironment) { e.Own = "r1" }, v1alpha1.StageWaiting},
+		"OfItsFiles":       {func(*v1alpha1.ReleaseEnvironment) {}, v1alpha1.StageRunning},
+		"OfItsImages":      {func(e *v1alpha1.ReleaseEnvironment) { e.Own, e.Images = "r1", []string{"web:2"} }, v1alpha1.StageRunning},
+		"ThatRemovesItAll": {func(e *v1alpha1.ReleaseEnvironment) { e.Own, e.Gone = "r1", true }, v1alpha1.StageDone},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			s := sceneOf(t, v1alpha1.Environment{Name: "prod"})
+			s.commit("r1", Plan{Before: []string{"migrate"}})
+			s.settle()
+			s.job("r1", "prod", "migrate", v1alpha1.StepFailed)
+			s.wants("r1", "prod", v1alpha1.StageFailed, "Job migrate failed")
+			tt.change(&s.commit("r2", Plan{}).Spec.Environments[0])
+			s.settle()
+			s.wants("r2", "prod", tt.stage)
+		})
+	}
+}
