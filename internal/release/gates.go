@@ -137,11 +137,8 @@ func (d *decider) turn(name string, p *place, inside *journey, skips bool) v1alp
 	if r, job := d.busy(name); job != "" {
 		return closed(gateTurn, "Job %s of %s is running there, and is not interrupted", job, r.Name)
 	}
-	switch {
-	case inside == nil || skips && p.Source == p.was.Source && p.Release == p.was.Release:
+	if inside == nil || skips && p.Source == p.was.Source && p.Release == p.was.Release { // what this decision moves is let move
 		return open(gateTurn)
-	case skips:
-		return closed(gateTurn, "%s goes in at this moment", inside.Name)
 	}
 	at := inside.at(name)
 	since, patience, does := at.Moved, max(d.Plans[Place{inside.Name, name}].FailAfter, leastPatience), "is on its way there"

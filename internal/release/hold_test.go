@@ -36,6 +36,13 @@ func TestResumeRetriesWhatFailedBeforeAPersonHeld(t *testing.T) {
 		"ARollbackRefused":    {func(s *scene) { s.holds("prod", "r9") }, "r1"},
 		"ARollbackUnseen":     {func(s *scene) { s.holdsUnseen("prod", "r0") }, "r1"},
 		"TwoRollbacks":        {func(s *scene) { s.holds("prod", "r0"); s.holds("prod", "r0") }, "r0"},
+		"FailedAgain":         {func(s *scene) { s.resumes("prod"); s.fails("r2", "prod"); s.holds("prod", "") }, "r1"},
+		"RolledBackFurther": {func(s *scene) {
+			s.resumes("prod")
+			s.passes("r2", "prod")
+			s.holds("prod", "r1")
+			s.holds("prod", "r0")
+		}, "r0"},
 		"AbortedSince": {func(s *scene) {
 			s.commit("r3", Plan{})
 			s.Releases[3].Spec.Environments[0].Own = "r2"
@@ -175,5 +182,57 @@ func TestARevertEndsTheHoldOfAFailure(t *testing.T) {
 	s.wants("r3", "prod", v1alpha1.StageDone)
 	if h := s.Apps["prod"].Spec.Hold; h.Active() || !s.at("r3", "prod").Unchanged {
 		t.Errorf("the revert leaves %+v", h)
+	}
+}
+
+func TestWhatAPersonAsksAfterARollbackStands(t *testing.T) {
+	tests := map[string]struct {
+		story func(*scene)
+		stage v1alpha1.Stage
+	}{
+		"PromotedAndAborted": {func(s *scene) {
+			s.Windows["prod"] = Window{Rule: "deny"}
+			s.end("prod")
+			s.acts("r2", "prod", v1alpha1.VerbPromote, false)
+			s.acts("r2", "prod", v1alpha1.VerbAbort, false)
+		}, v1alpha1.StageFailed},
+		"PromotedAndOvertaken": {func(s *scene) {
+			s.acts("r2", "prod", v1alpha1.VerbPromote, false)
+			s.commit("r3", Plan{}).Spec.Environments[0].Digest = "r0" // a revert to what runs
+			s.becomes("prod", v1alpha1.Healthy)
+			s.wants("r3", "prod", v1alpha1.StageDone)
+		}, v1alpha1.StageSuperseded},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			s := failedSecond(t)
+			s.holds("prod", "r0")
+			tt.story(s)
+			s.wants("r2", "prod", tt.stage)
+		})
+	}
+}
+
+func TestWhatFailedBeforeTheServiceEverRanIsNotTriedByAnyCommit(t *testing.T) {
+	tests := map[string]struct {
+		change func(*v1alpha1.ReleaseEnvironment)
+		stage  v1alpha1.Stage
+	}{
+		"OfSomethingElse":  {func(e *v1alpha1.ReleaseEnvironment) { e.Own = "r1" }, v1alpha1.StageWaiting},
+		"OfItsFiles":       {func(*v1alpha1.ReleaseEnvironment) {}, v1alpha1.StageRunning},
+		"OfItsImages":      {func(e *v1alpha1.ReleaseEnvironment) { e.Own, e.Images = "r1", []string{"web:2"} }, v1alpha1.StageRunning},
+		"ThatRemovesItAll": {func(e *v1alpha1.ReleaseEnvironment) { e.Own, e.Gone = "r1", true }, v1alpha1.StageDone},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			s := sceneOf(t, v1alpha1.Environment{Name: "prod"})
+			s.commit("r1", Plan{Before: []string{"migrate"}})
+			s.settle()
+			s.job("r1", "prod", "migrate", v1alpha1.StepFailed)
+			s.wants("r1", "prod", v1alpha1.StageFailed, "Job migrate failed")
+			tt.change(&s.commit("r2", Plan{}).Spec.Environments[0])
+			s.settle()
+			s.wants("r2", "prod", tt.stage)
+		})
 	}
 }
