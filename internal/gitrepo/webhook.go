@@ -1,19 +1,14 @@
 package gitrepo
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
-	"crypto/subtle"
-	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/sengu-dev/sengu/internal/hook"
 )
 
 // DefaultWebhookLimit is the largest body of a webhook that is read when no other limit is given, in bytes. GitHub may
@@ -52,18 +47,18 @@ func (p Push) Concerns(url, branch string) bool {
 // provider is one kind of sender.
 type provider struct {
 	event  string // header that tells it from the others
-	verify func(h http.Header, body, secret []byte) bool
+	verify hook.Check
 	parse  func(event string, body []byte) (Push, error)
 }
 
 // providers in the order in which they are tried: Gitea and Forgejo also send the headers of GitHub.
 var providers = []provider{
-	{"X-Sengu-Signature", signed("X-Sengu-Signature", "sha256="), parseGeneric},
-	{"X-Gitea-Event", signed("X-Gitea-Signature", ""), parseGitHub},
-	{"X-Forgejo-Event", signed("X-Forgejo-Signature", ""), parseGitHub},
-	{"X-Github-Event", signed("X-Hub-Signature-256", "sha256="), parseGitHub},
-	{"X-Gitlab-Event", verifyGitLab, parseGitLab},
-	{"X-Event-Key", signed("X-Hub-Signature", "sha256="), parseBitbucket},
+	{"X-Sengu-Signature", hook.Signed("X-Sengu-Signature", "sha256="), parseGeneric},
+	{"X-Gitea-Event", hook.Signed("X-Gitea-Signature", ""), parseGitHub},
+	{"X-Forgejo-Event", hook.Signed("X-Forgejo-Signature", ""), parseGitHub},
+	{"X-Github-Event", hook.Signed("X-Hub-Signature-256", "sha256="), parseGitHub},
+	{"X-Gitlab-Event", hook.GitLab, parseGitLab},
+	{"X-Event-Key", hook.Signed("X-Hub-Signature", "sha256="), parseBitbucket},
 }
 
 // ParseWebhook reads and checks a webhook of GitHub, GitLab, Gitea, Forgejo, Bitbucket, or of Sengu's generic form: the
@@ -87,15 +82,12 @@ func ParseWebhook(r *http.Request, secrets [][]byte, limit int64) (Push, error) 
 		return Push{}, err
 	}
 	p := providers[i]
-	authentic := false
-	for _, secret := range secrets {
-		authentic = p.verify(r.Header, body, secret) || authentic
-	}
-	if !authentic {
+	if !p.verify.Any(r.Header.Get, body, secrets) {
 		return Push{}, ErrWebhookSignature
 	}
-	if body, err = payload(r, body); err != nil {
-		return Push{}, err
+	body, ok := hook.Payload(r.Header.Get("Content-Type"), body)
+	if !ok {
+		return Push{}, fmt.Errorf("%w: the form has no payload", ErrWebhookMalformed)
 	}
 	push, err := p.parse(r.Header.Get(p.event), body)
 	if err != nil {
@@ -122,64 +114,6 @@ func readBody(r *http.Request, limit int64) ([]byte, error) {
 		return nil, ErrWebhookTooLarge
 	}
 	return body, nil
-}
-
-// payload unpacks the form that GitHub and Gitea send unless told otherwise.
-func payload(r *http.Request, body []byte) ([]byte, error) {
-	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if kind != "application/x-www-form-urlencoded" {
-		return body, nil
-	}
-	form, err := url.ParseQuery(string(body))
-	if err != nil || form.Get("payload") == "" {
-		return nil, fmt.Errorf("%w: the form has no payload", ErrWebhookMalformed)
-	}
-	return []byte(form.Get("payload")), nil
-}
-
-// signed checks an HMAC-SHA256 of the body in a header.
-func signed(name, prefix string) func(http.Header, []byte, []byte) bool {
-	return func(h http.Header, body, secret []byte) bool {
-		text, ok := strings.CutPrefix(h.Get(name), prefix)
-		got, err := hex.DecodeString(text)
-		return ok && err == nil && hmac.Equal(got, sum(secret, body))
-	}
-}
-
-func sum(secret []byte, parts ...[]byte) []byte {
-	mac := hmac.New(sha256.New, secret)
-	for _, p := range parts {
-		mac.Write(p)
-	}
-	return mac.Sum(nil)
-}
-
-// verifyGitLab accepts the secret itself in X-Gitlab-Token, which is all that most versions send, or a signature in the
-// form of Standard Webhooks over id, time and body.
-func verifyGitLab(h http.Header, body, secret []byte) bool {
-	if signatures := h.Get("Webhook-Signature"); signatures != "" {
-		key := secret
-		if encoded, ok := strings.CutPrefix(string(secret), "whsec_"); ok {
-			decoded, err := base64.StdEncoding.DecodeString(encoded)
-			if err != nil {
-				return false
-			}
-			key = decoded
-		}
-		want := sum(key, []byte(h.Get("Webhook-Id")+"."+h.Get("Webhook-Timestamp")+"."), body)
-		ok := false
-		for _, s := range strings.Fields(signatures) {
-			text, v1 := strings.CutPrefix(s, "v1,")
-			got, err := base64.StdEncoding.DecodeString(text)
-			ok = (v1 && err == nil && hmac.Equal(got, want)) || ok
-		}
-		if ok {
-			return true
-		}
-	}
-	// Hashed first, so that the comparison tells nothing of the length either.
-	got, want := sha256.Sum256([]byte(h.Get("X-Gitlab-Token"))), sha256.Sum256(secret)
-	return h.Get("X-Gitlab-Token") != "" && subtle.ConstantTimeCompare(got[:], want[:]) == 1
 }
 
 // tidy normalises what a sender said, and refuses what names no repository or a branch that cannot be.

@@ -2,8 +2,7 @@ package slack
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
+	"crypto/subtle"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -16,6 +15,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/sengu-dev/sengu/internal/hook"
 )
 
 const (
@@ -224,13 +225,7 @@ func signed(header http.Header) (signature, stamp string, sent time.Time, ok boo
 func (d Desk) proves(signature, stamp string, body []byte) bool {
 	ok := false
 	for _, secret := range d.SigningSecrets {
-		if len(secret) == 0 {
-			continue
-		}
-		mac := hmac.New(sha256.New, secret)
-		mac.Write([]byte("v0:" + stamp + ":"))
-		mac.Write(body)
-		ok = hmac.Equal([]byte(signature), mac.Sum(nil)) || ok
+		ok = len(secret) > 0 && subtle.ConstantTimeCompare([]byte(signature), hook.Sum(secret, []byte("v0:"+stamp+":"), body)) == 1 || ok
 	}
 	return ok
 }

@@ -3,11 +3,9 @@ package webhook
 import (
 	"bytes"
 	"context"
-	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -25,6 +23,7 @@ import (
 
 	"golang.org/x/net/http/httpguts"
 
+	"github.com/sengu-dev/sengu/internal/hook"
 	"github.com/sengu-dev/sengu/internal/notify"
 )
 
@@ -126,12 +125,9 @@ func signingKey(key []byte) ([]byte, error) {
 	if len(key) == 0 {
 		return nil, nil
 	}
-	if encoded, ok := strings.CutPrefix(string(key), "whsec_"); ok {
-		decoded, err := base64.StdEncoding.DecodeString(encoded)
-		if err != nil {
-			return nil, errors.New("the signing key of the webhook begins with whsec_ and is not base64 after it")
-		}
-		key = decoded
+	key, err := hook.Key(key)
+	if err != nil {
+		return nil, errors.New("the signing key of the webhook begins with whsec_ and is not base64 after it")
 	}
 	if len(key) < minSigning {
 		return nil, fmt.Errorf("the signing key of the webhook is shorter than %d bytes", minSigning)
@@ -221,10 +217,7 @@ func (s *Sink) sign(h http.Header, id string, content []byte) {
 	if len(s.key) == 0 {
 		return
 	}
-	mac := hmac.New(sha256.New, s.key)
-	mac.Write([]byte(id + "." + now + "."))
-	mac.Write(content)
-	h.Set("Webhook-Signature", "v1,"+base64.StdEncoding.EncodeToString(mac.Sum(nil)))
+	h.Set("Webhook-Signature", hook.Sign(s.key, id, now, content))
 }
 
 // headerKey is the key of an event as a header can carry it. Two keys never become the same, and there is no dot in it,
