@@ -22,7 +22,7 @@ var layers = []struct {
 	{
 		"decisions", []string{
 			"internal/manifest", "internal/health", "internal/delivery", "internal/layout", "internal/calendar", "internal/history",
-			"internal/release", "internal/image", "internal/hook", "internal/edit", "internal/standing",
+			"internal/release", "internal/image", "internal/hook", "internal/markdown", "internal/edit", "internal/standing",
 		},
 		[]string{"internal/manifest", "internal/health", "internal/history"}, "decisions are pure, and share only the words of manifest and history and the rules of health",
 	},

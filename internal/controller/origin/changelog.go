@@ -13,6 +13,7 @@ import (
 	"github.com/sengu-dev/sengu/api/v1alpha1"
 	"github.com/sengu-dev/sengu/internal/gitrepo"
 	"github.com/sengu-dev/sengu/internal/image"
+	"github.com/sengu-dev/sengu/internal/markdown"
 	"github.com/sengu-dev/sengu/internal/registry"
 )
 
@@ -117,17 +118,17 @@ func (c Changelog) log(ctx context.Context, fleet *v1alpha1.Fleet, source, from,
 	if err != nil {
 		return "", err
 	}
-	var b strings.Builder
-	for _, one := range commits {
-		fmt.Fprintf(&b, "%.7s %s (%s)\n", one.Hash, one.Subject, one.Author)
-	}
-	if more {
-		b.WriteString("… and more\n")
-	}
-	if b.Len() == 0 {
+	if len(commits) == 0 {
 		return "The newer one is built from an older commit.\n", nil
 	}
-	return fenced(b.String()), nil
+	lines := make([]string, 0, len(commits)+1)
+	for _, one := range commits {
+		lines = append(lines, markdown.Visible(fmt.Sprintf("%.7s %s (%s)", one.Hash, one.Subject, one.Author)))
+	}
+	if more {
+		lines = append(lines, "… and more")
+	}
+	return "\n" + markdown.Fenced("text", lines), nil
 }
 
 // authOf says whether a Fleet lets a repository be read, and with what.
@@ -167,15 +168,8 @@ func compareLink(source, from, to string) string {
 // plainPage is an address that means nothing else in Markdown.
 var plainPage = regexp.MustCompile(`^https://[A-Za-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9._-]+)+$`)
 
-// quoted and fenced put the words of others where a forge does nothing with them.
-func quoted(text string) string {
-	return "`" + strings.ReplaceAll(strings.ReplaceAll(text, "`", "'"), "\n", " ") + "`"
-}
+// quoted is the word of others within a line.
+func quoted(text string) string { return markdown.Code(text, maxQuoted) }
 
-func fenced(text string) string {
-	fence := "```"
-	for strings.Contains(text, fence) {
-		fence += "`"
-	}
-	return "\n" + fence + "text\n" + strings.TrimRight(text, "\n") + "\n" + fence + "\n"
-}
+// maxQuoted is how much is quoted, in characters: a sentence.
+const maxQuoted = 700

@@ -16,6 +16,7 @@ import (
 	"github.com/sengu-dev/sengu/internal/controller/scribe"
 	"github.com/sengu-dev/sengu/internal/forge"
 	"github.com/sengu-dev/sengu/internal/gitrepo"
+	"github.com/sengu-dev/sengu/internal/markdown"
 	"github.com/sengu-dev/sengu/internal/release"
 )
 
@@ -182,7 +183,7 @@ func (r *Reconciler) body(ctx context.Context, c change, running []v1alpha1.Want
 		case gate.Open:
 			fmt.Fprintf(&b, "- [x] %s\n", gate.Name)
 		default:
-			fmt.Fprintf(&b, "- [ ] %s: %s\n", gate.Name, inline(gate.Message))
+			fmt.Fprintf(&b, "- [ ] %s: %s\n", gate.Name, markdown.Code(gate.Message, maxSentence))
 		}
 	}
 	b.WriteString("\nWhat it changes in the cluster is in a comment, where Sengu writes them. A newer image replaces what is here.\n")
@@ -196,16 +197,10 @@ func orNone(text string) string {
 	return text
 }
 
-// block puts the words of others where a forge does nothing with them.
+// block puts the words of others on lines of their own.
 func block(text string) string {
-	fence := "```"
-	for strings.Contains(text, fence) {
-		fence += "`"
-	}
-	return fence + "text\n" + strings.TrimRight(text, "\n") + "\n" + fence + "\n"
+	return markdown.Fenced("text", strings.Split(markdown.Visible(strings.TrimRight(text, "\n")), "\n"))
 }
 
-// inline is block within a line.
-func inline(text string) string {
-	return "`" + strings.ReplaceAll(strings.ReplaceAll(text, "`", "'"), "\n", " ") + "`"
-}
+// maxSentence is how much of a sentence is shown, in characters.
+const maxSentence = 700

@@ -10,6 +10,7 @@ import (
 	"github.com/sengu-dev/sengu/api/v1alpha1"
 	"github.com/sengu-dev/sengu/internal/controller/origin"
 	"github.com/sengu-dev/sengu/internal/forge"
+	"github.com/sengu-dev/sengu/internal/markdown"
 )
 
 // look lists the open pull requests of a Fleet, and wakes those that have changed. A forge that does not answer is asked
@@ -146,7 +147,7 @@ func (r *Reconciler) unanswered(fleet *v1alpha1.Fleet, err error) {
 	r.alarm.Set(key, next)
 	if news && !errors.As(err, new(*forge.RateLimited)) {
 		r.Log.Warn("pull requests cannot be looked at", "fleet", fleet.Name, "error", err)
-		r.Events.Eventf(fleet, nil, "Warning", "ForgeNotUsable", "ReviewPullRequests", "%s", clip(err.Error(), maxSentence))
+		r.Events.Eventf(fleet, nil, "Warning", "ForgeNotUsable", "ReviewPullRequests", "%s", markdown.Clip(err.Error(), maxSentence))
 	}
 }
 

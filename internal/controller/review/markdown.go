@@ -9,6 +9,7 @@ import (
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
 	"github.com/sengu-dev/sengu/internal/manifest"
+	"github.com/sengu-dev/sengu/internal/markdown"
 )
 
 const (
@@ -24,15 +25,15 @@ const (
 func (r report) markdown(limit int) string {
 	at := fmt.Sprintf("at %.12s", r.Head)
 	if r.Failure != "" {
-		return fmt.Sprintf("**Fleet %s** %s: %s\n", code(r.Fleet, maxName), at, code(r.Failure, maxSentence))
+		return fmt.Sprintf("**Fleet %s** %s: %s\n", markdown.Code(r.Fleet, maxName), at, markdown.Code(r.Failure, maxSentence))
 	}
 	told := r.told()
 	if len(told) == 0 && r.Left == 0 {
-		return fmt.Sprintf("**Fleet %s** %s: nothing that is delivered changes (%s compared).\n", code(r.Fleet, maxName), at, plural(len(r.Places), "place", "places"))
+		return fmt.Sprintf("**Fleet %s** %s: nothing that is delivered changes (%s compared).\n", markdown.Code(r.Fleet, maxName), at, plural(len(r.Places), "place", "places"))
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "### What this changes in Fleet %s\n\n", code(r.Fleet, maxName))
-	fmt.Fprintf(&b, "Commit %.12s, compared with %.12s of %s: %s.\n\n", r.Head, r.Base, code(r.Branch, maxName), r.gist())
+	fmt.Fprintf(&b, "### What this changes in Fleet %s\n\n", markdown.Code(r.Fleet, maxName))
+	fmt.Fprintf(&b, "Commit %.12s, compared with %.12s of %s: %s.\n\n", r.Head, r.Base, markdown.Code(r.Branch, maxName), r.gist())
 	b.WriteString(table(told))
 	b.WriteString(r.remarks(told))
 	e := essay{left: limit - reserve - utf8.RuneCountInString(b.String())}
@@ -155,7 +156,9 @@ type essay struct {
 func (e *essay) lists(told []place) string {
 	var failed, refused, waits, unknowns []string
 	for _, p := range told {
-		say := func(text string) string { return code(p.name(), maxName) + ": " + code(text, maxSentence) }
+		say := func(text string) string {
+			return markdown.Code(p.name(), maxName) + ": " + markdown.Code(text, maxSentence)
+		}
 		switch p.Fate {
 		case broken:
 			failed = append(failed, say(p.Reason))
@@ -253,18 +256,18 @@ func (e *essay) environment(env v1alpha1.Environment, places []place) string {
 }
 
 func (e *essay) place(p place) string {
-	head := fmt.Sprintf("**%s** in namespace %s of cluster %s: %s\n\n", code(p.Service, maxName), code(p.Namespace, maxName), code(p.Cluster, maxName), p.happens())
+	head := fmt.Sprintf("**%s** in namespace %s of cluster %s: %s\n\n", markdown.Code(p.Service, maxName), markdown.Code(p.Namespace, maxName), markdown.Code(p.Cluster, maxName), p.happens())
 	if jobs := p.jobs(); jobs != "" {
 		head += jobs + "\n\n"
 	}
 	if len(p.Images) > 0 {
 		for _, s := range p.Images[:min(len(p.Images), maxListed)] {
-			head += "- image " + code(s.Repository, maxName) + ": " + s.versions(func(version string) string { return code(version, maxName) }) + "\n"
+			head += "- image " + markdown.Code(s.Repository, maxName) + ": " + s.versions(func(version string) string { return markdown.Code(version, maxName) }) + "\n"
 		}
 		head += "\n"
 	}
 	for _, note := range p.Notes {
-		head += "- " + code(note, maxSentence) + "\n"
+		head += "- " + markdown.Code(note, maxSentence) + "\n"
 	}
 	if len(p.Notes) > 0 {
 		head += "\n"
@@ -303,13 +306,13 @@ func (e *essay) omitted(head string) string {
 	const most = 8
 	names := make([]string, 0, most)
 	for _, name := range e.lost[:min(len(e.lost), most)] {
-		names = append(names, code(name, maxName))
+		names = append(names, markdown.Code(name, maxName))
 	}
 	if more := len(e.lost) - most; more > 0 {
 		names = append(names, fmt.Sprintf("%d more", more))
 	}
 	return fmt.Sprintf("**Left out**, because a comment can hold no more: the diffs of %s of %s. All of it: %s\n",
-		plural(e.objects, "object", "objects"), strings.Join(names, ", "), code(fmt.Sprintf("sengu diff --revision %.12s", head), maxName))
+		plural(e.objects, "object", "objects"), strings.Join(names, ", "), markdown.Code(fmt.Sprintf("sengu diff --revision %.12s", head), maxName))
 }
 
 // jobs says what is run around a place.
@@ -324,7 +327,7 @@ func (p place) jobs() string {
 		}
 		names := make([]string, 0, len(of.names))
 		for _, name := range of.names {
-			names = append(names, code(name, maxName))
+			names = append(names, markdown.Code(name, maxName))
 		}
 		parts = append(parts, of.word+" "+strings.Join(names, ", "))
 	}
@@ -352,7 +355,7 @@ func (o object) diff() string {
 		}
 		lines = append(lines, string(rune(l.Op))+line(l.Text))
 	}
-	return fenced("diff", lines) + "\n"
+	return markdown.Fenced("diff", lines) + "\n"
 }
 
 // gates says what stands before an environment. It says the rules, and not how they stand now: a comment that is as true
@@ -391,7 +394,7 @@ func gates(env v1alpha1.Environment) string {
 func codes(words []string) string {
 	all := make([]string, 0, len(words))
 	for _, word := range words[:min(len(words), maxListed)] {
-		all = append(all, code(word, maxName))
+		all = append(all, markdown.Code(word, maxName))
 	}
 	return strings.Join(all, ", ")
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/sengu-dev/sengu/api/v1alpha1"
 	"github.com/sengu-dev/sengu/internal/forge"
 	"github.com/sengu-dev/sengu/internal/manifest"
+	"github.com/sengu-dev/sengu/internal/markdown"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -304,10 +305,10 @@ func FuzzCode(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		if left := outside(t, "<"+code(text, maxSentence)+">"); left != "<>" {
+		if left := outside(t, "<"+markdown.Code(text, maxSentence)+">"); left != "<>" {
 			t.Errorf("code(%q) leaves %q", text, left)
 		}
-		if left := outside(t, fenced("diff", []string{line(text), line(text)})); left != "" {
+		if left := outside(t, markdown.Fenced("diff", []string{line(text), line(text)})); left != "" {
 			t.Errorf("fenced(%q) leaves %q", text, left)
 		}
 	})
