@@ -235,12 +235,13 @@ func compose(mgr ctrl.Manager, m means, o Options) (parts, error) {
 		Client: mgr.GetClient(), Records: m.records, Namespace: o.Namespace, Repositories: m.repositories, Renderer: m.renderer, Targets: targets, Ledger: ledger, Key: m.key,
 		Events: mgr.GetEventRecorder("sengu"), Renders: render.Fingerprint(), Workers: workers, Log: o.Logger, Now: o.Clock.Now,
 	}
+	forges := origin.NewForges(mgr.GetClient(), m.repositories, o.Logger, o.Clock.Now)
 	fleets := &fleet.Reconciler{
 		Client: mgr.GetClient(), Records: m.records, Repositories: m.repositories, Renderer: m.renderer, Renders: render.Fingerprint(),
 		Targets: targets, Key: m.key, Ledger: ledger, Log: o.Logger, Now: o.Clock.Now,
 	}
 	tells := &herald.Reconciler{
-		Client: mgr.GetClient(), Home: m.home, Namespace: o.Namespace, Repositories: m.repositories, Store: m.past, Dispatcher: m.told,
+		Client: mgr.GetClient(), Home: m.home, Namespace: o.Namespace, Forges: forges, Store: m.past, Dispatcher: m.told,
 		Allowed: m.probes.Allowed, Log: o.Logger, Now: o.Clock.Now,
 	}
 	buttons, err := slack.NewHandler(slack.HandlerOptions{Desks: tells.Desks, Act: tells.Act, Logger: o.Logger, Now: o.Clock.Now})
@@ -251,7 +252,7 @@ func compose(mgr ctrl.Manager, m means, o Options) (parts, error) {
 		targets: targets, apps: apps, fleets: fleets, herald: tells, buttons: buttons,
 		releases: &release.Reconciler{
 			Client: mgr.GetClient(), Records: m.records, Repositories: m.repositories, Targets: targets, Probes: m.probes, Logs: m.past,
-			Pushed: fleets.Pushed, Changelog: origin.Changelog{Client: mgr.GetClient(), Registry: m.registries, Repositories: m.repositories}.Between,
+			Forges: forges, Pushed: fleets.Pushed, Changelog: origin.Changelog{Client: mgr.GetClient(), Registry: m.registries, Repositories: m.repositories}.Between,
 			Maker:  origin.Maker{Renderer: m.renderer, Secrets: mgr.GetClient(), Key: m.key},
 			Ledger: ledger, Log: o.Logger, Clock: o.Clock,
 		},
@@ -263,7 +264,7 @@ func compose(mgr ctrl.Manager, m means, o Options) (parts, error) {
 			Client: mgr.GetClient(), Repositories: m.repositories, Events: mgr.GetEventRecorder("sengu"), Log: o.Logger, Clock: o.Clock,
 		},
 		reviews: &review.Reconciler{
-			Client: mgr.GetClient(), Repositories: m.repositories, Targets: targets,
+			Client: mgr.GetClient(), Repositories: m.repositories, Forges: forges, Targets: targets,
 			Maker:  origin.Maker{Renderer: m.reviewing, Secrets: mgr.GetClient(), Key: m.key},
 			Events: mgr.GetEventRecorder("sengu"), Log: o.Logger, Clock: o.Clock,
 		},

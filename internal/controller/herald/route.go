@@ -172,7 +172,7 @@ func (r *Reconciler) webhook(ctx context.Context, fleet *v1alpha1.Fleet, n v1alp
 var anywhere = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}
 
 func (r *Reconciler) deployments(ctx context.Context, fleet *v1alpha1.Fleet) (notify.Sink, []any, error) {
-	made, err := origin.Forge(ctx, r.Client, fleet, origin.ForgeOptions{Repositories: r.Repositories, Log: r.Log, Now: r.Now})
+	made, err := r.Forges.Of(ctx, fleet)
 	if errors.Is(err, origin.ErrNoForge) {
 		return nil, nil, errors.New("deployments are shown on a forge, and the fleet uses none: set forge.kind, and a Secret with a token in forge.secretRef")
 	}

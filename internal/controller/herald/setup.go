@@ -28,7 +28,6 @@ import (
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
 	"github.com/sengu-dev/sengu/internal/controller/origin"
-	"github.com/sengu-dev/sengu/internal/gitrepo"
 	"github.com/sengu-dev/sengu/internal/history"
 	"github.com/sengu-dev/sengu/internal/notify"
 )
@@ -51,10 +50,10 @@ type Reconciler struct {
 	Home *rest.Config
 	// Namespace holds Sengu's objects.
 	Namespace string
-	// Repositories makes the tokens of GitHub Apps.
-	Repositories *gitrepo.Store
-	Store        Store
-	Dispatcher   *notify.Dispatcher
+	// Forges show deployments.
+	Forges     *origin.Forges
+	Store      Store
+	Dispatcher *notify.Dispatcher
 	// Allowed says whether the operator lets webhooks to a URL lead to this machine, and the like.
 	Allowed func(url string) bool
 	Log     *slog.Logger

@@ -47,10 +47,8 @@ func Forge(ctx context.Context, c client.Reader, fleet *v1alpha1.Fleet, opts For
 	}
 	field, name := ForgeSecret(fleet)
 	guessed := fleet.Spec.Forge == nil
-	if guessed {
-		if _, _, _, known := forge.Guess(fleet.Spec.Git.URL); !known || name == "" {
-			return nil, ErrNoForge
-		}
+	if !mayUseForge(fleet) {
+		return nil, ErrNoForge
 	}
 	config, err := forge.Locate(fleet.Spec.Git.URL, forge.Kind(said.Kind), said.API)
 	if err != nil {
@@ -95,6 +93,16 @@ func Forge(ctx context.Context, c client.Reader, fleet *v1alpha1.Fleet, opts For
 		return nil, fmt.Errorf("forge: %w", err)
 	}
 	return made, nil
+}
+
+// mayUseForge reports whether a Fleet names a forge, or is on one that is known and has a credential.
+func mayUseForge(fleet *v1alpha1.Fleet) bool {
+	if fleet.Spec.Forge != nil {
+		return true
+	}
+	_, name := ForgeSecret(fleet)
+	_, _, _, known := forge.Guess(fleet.Spec.Git.URL)
+	return known && name != ""
 }
 
 // ForgeSecret names the field that names the Secret with the credential for a Fleet's forge, and that Secret: forge.secretRef,

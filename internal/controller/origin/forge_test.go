@@ -174,3 +174,28 @@ func appSecret(t *testing.T, api string) map[string]string {
 		"githubAppPrivateKey": string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})),
 	}
 }
+
+func TestForgesAreKeptUntilSomethingChanges(t *testing.T) {
+	secret := secrets{"forge": {"token": "t"}}
+	fleet := fleetOf("https://github.com/shop/manifests.git", "forge", nil)
+	forges := origin.NewForges(secret, options(t).Repositories, nil, nil)
+	first, err := forges.Of(t.Context(), fleet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := forges.Of(t.Context(), fleet); err != nil || again != first {
+		t.Errorf("it was made anew: %v", err)
+	}
+	fleet.Generation++
+	changed, err := forges.Of(t.Context(), fleet)
+	if err != nil || changed == first {
+		t.Errorf("it is that of the Fleet as it was before: %v", err)
+	}
+	delete(secret, "forge")
+	if _, err := forges.Of(t.Context(), fleet); err == nil || !strings.Contains(err.Error(), "read Secret forge that git.secretRef names") {
+		t.Errorf("without its Secret: %v", err)
+	}
+	if _, err := forges.Of(t.Context(), fleetOf("https://git.example.com/shop/manifests.git", "forge", nil)); !errors.Is(err, origin.ErrNoForge) {
+		t.Errorf("a Fleet on no known forge: %v", err)
+	}
+}

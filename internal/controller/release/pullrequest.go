@@ -6,10 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
-
-	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
 	"github.com/sengu-dev/sengu/internal/controller/origin"
@@ -19,43 +15,6 @@ import (
 	"github.com/sengu-dev/sengu/internal/markdown"
 	"github.com/sengu-dev/sengu/internal/release"
 )
-
-// forges keeps the forge of each Fleet, until the Fleet changes.
-type forges struct {
-	mu sync.Mutex
-	of map[types.NamespacedName]kept
-}
-
-type kept struct {
-	uid        types.UID
-	generation int64
-	forge      forge.Forge
-}
-
-// forge returns the forge of a Fleet, nil if it uses none.
-func (r *Reconciler) forge(ctx context.Context, fleet *v1alpha1.Fleet) (forge.Forge, error) {
-	key := client.ObjectKeyFromObject(fleet)
-	r.forges.mu.Lock()
-	is, ok := r.forges.of[key]
-	r.forges.mu.Unlock()
-	if ok && is.uid == fleet.UID && is.generation == fleet.Generation {
-		return is.forge, nil
-	}
-	made, err := origin.Forge(ctx, r.Client, fleet, origin.ForgeOptions{Repositories: r.Repositories, Log: r.Log, Now: r.Clock.Now})
-	if errors.Is(err, origin.ErrNoForge) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	r.forges.mu.Lock()
-	defer r.forges.mu.Unlock()
-	if r.forges.of == nil {
-		r.forges.of = map[types.NamespacedName]kept{}
-	}
-	r.forges.of[key] = kept{fleet.UID, fleet.Generation, made}
-	return made, nil
-}
 
 // branch is where the change of an environment is proposed. There is one for each service and environment, so that a
 // newer change takes the place of an older one in the same pull request.
@@ -79,8 +38,8 @@ type proposing struct {
 // pullRequest proposes a change: a branch, and a pull request where there is a forge.
 func (r *Reconciler) pullRequest(ctx context.Context, c change, with proposing) (release.Written, error) {
 	is := v1alpha1.ProposalStatus{Branch: c.branch(), Revert: c.revert()}
-	hub, err := r.forge(ctx, c.fleet)
-	if err != nil {
+	hub, err := r.Forges.Of(ctx, c.fleet)
+	if err != nil && !errors.Is(err, origin.ErrNoForge) {
 		return release.Written{}, err
 	}
 	if was := c.at.Proposal; was != nil && was.Number > 0 && hub != nil {

@@ -45,6 +45,8 @@ type Reconciler struct {
 	Maker   origin.Maker
 	// Probes asks over HTTP.
 	Probes *probe.Client
+	// Forges opens pull requests.
+	Forges *origin.Forges
 	// Pushed is told that a branch of a repository has moved.
 	Pushed func(ctx context.Context, url string) error
 	// Changelog tells, in Markdown, what lies between two images of a repository; nil if nobody knows.
@@ -66,7 +68,6 @@ type Reconciler struct {
 	jobs     jobs
 	asker    asker
 	desk     desk
-	forges   forges
 }
 
 // byService is the index of Releases by Fleet and service.

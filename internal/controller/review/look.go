@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
@@ -17,7 +18,8 @@ import (
 // again later: nothing waits for it.
 func (r *Reconciler) look(ctx context.Context, fleet *v1alpha1.Fleet) error {
 	key := client.ObjectKeyFromObject(fleet)
-	f, err := r.forgeOf(ctx, fleet)
+	r.watch(key)
+	f, err := r.Forges.Of(ctx, fleet)
 	if errors.Is(err, origin.ErrNoForge) {
 		r.forget(key)
 		return nil
@@ -61,28 +63,13 @@ func (r *Reconciler) branchOf(fleet *v1alpha1.Fleet) string {
 	return head
 }
 
-// forgeOf returns the forge of a Fleet, which is kept for as long as the Fleet stays as it is.
-func (r *Reconciler) forgeOf(ctx context.Context, fleet *v1alpha1.Fleet) (forge.Forge, error) {
-	key := client.ObjectKeyFromObject(fleet)
-	r.mu.Lock()
-	st := r.states[key]
-	if st == nil {
-		st = &state{pulls: map[int]*pull{}}
-		r.states[key] = st
-	}
-	made, generation := st.forge, st.generation
-	r.mu.Unlock()
-	if made != nil && generation == fleet.Generation {
-		return made, nil
-	}
-	made, err := origin.Forge(ctx, r.Client, fleet, origin.ForgeOptions{Repositories: r.Repositories, Log: r.Log, Now: r.Clock.Now})
-	if err != nil {
-		return nil, err
-	}
+// watch begins to keep a Fleet in mind, if that is not done already.
+func (r *Reconciler) watch(fleet types.NamespacedName) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	st.forge, st.generation = made, fleet.Generation
-	return made, nil
+	if r.states[fleet] == nil {
+		r.states[fleet] = &state{pulls: map[int]*pull{}}
+	}
 }
 
 // listed takes down which pull requests are open, and returns those that have changed since they were looked at.
@@ -139,9 +126,6 @@ func (r *Reconciler) unanswered(fleet *v1alpha1.Fleet, err error) {
 	st.failures++
 	news := st.told != err.Error()
 	st.told = err.Error()
-	if !errors.As(err, new(*forge.RateLimited)) {
-		st.forge = nil // the Secret may hold another certificate
-	}
 	next := r.after(interval(fleet), st.failures, err)
 	r.mu.Unlock()
 	r.alarm.Set(key, next)

@@ -27,7 +27,8 @@ const (
 // review brings the comment on one pull request, and the status of its commit, up to date.
 func (r *Reconciler) review(ctx context.Context, fleet *v1alpha1.Fleet, number int) error {
 	key := client.ObjectKeyFromObject(fleet)
-	f, err := r.forgeOf(ctx, fleet)
+	r.watch(key)
+	f, err := r.Forges.Of(ctx, fleet)
 	if errors.Is(err, origin.ErrNoForge) {
 		r.forget(key)
 		return nil

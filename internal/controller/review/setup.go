@@ -49,6 +49,8 @@ type Reconciler struct {
 	Client client.Client
 	// Repositories holds the mirrors.
 	Repositories *gitrepo.Store
+	// Forges are where the pull requests are.
+	Forges *origin.Forges
 	// Maker renders. Its renderer is not the one that delivers.
 	Maker   origin.Maker
 	Targets *target.Registry
@@ -66,9 +68,6 @@ type Reconciler struct {
 
 // state is what is kept in mind of one Fleet. All of it can be found out again.
 type state struct {
-	// forge is that of the generation of the Fleet.
-	forge      forge.Forge
-	generation int64
 	// listed is true once the pull requests have been listed.
 	listed   bool
 	failures int
