@@ -2,6 +2,7 @@ package origin
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -61,8 +62,12 @@ func (c Changelog) Between(ctx context.Context, fleet *v1alpha1.Fleet, from, to 
 }
 
 func (c Changelog) describe(ctx context.Context, fleet *v1alpha1.Fleet, from, to string) (was, is registry.Description, err error) {
-	creds, err := c.credentials(ctx, fleet)
-	if err != nil {
+	creds, wrong := PullCredentials(ctx, c.Client, fleet)
+	problems := make([]error, 0, len(wrong))
+	for name, err := range wrong {
+		problems = append(problems, fmt.Errorf("images.pullSecretRefs names %s: %w", name, err))
+	}
+	if err := errors.Join(problems...); err != nil {
 		return was, is, err
 	}
 	if was, err = c.described(ctx, from, creds); err != nil {
@@ -78,25 +83,6 @@ func (c Changelog) described(ctx context.Context, text string, creds registry.Cr
 		return registry.Description{}, err
 	}
 	return c.Registry.Describe(ctx, ref, creds)
-}
-
-func (c Changelog) credentials(ctx context.Context, fleet *v1alpha1.Fleet) (registry.Credentials, error) {
-	if fleet.Spec.Images == nil {
-		return registry.Credentials{}, nil
-	}
-	var secrets []registry.PullSecret
-	for _, ref := range fleet.Spec.Images.PullSecretRefs {
-		secret := &corev1.Secret{}
-		if err := c.Client.Get(ctx, types.NamespacedName{Namespace: fleet.Namespace, Name: ref.Name}, secret); err != nil {
-			return registry.Credentials{}, fmt.Errorf("read Secret %s that images.pullSecretRefs names: %w", ref.Name, err)
-		}
-		secrets = append(secrets, registry.PullSecret{Name: ref.Name, Data: secret.Data})
-	}
-	creds, err := registry.FromPullSecrets(secrets...)
-	if err == nil && fleet.Spec.Images.Cloud {
-		creds = creds.WithCloud()
-	}
-	return creds, err
 }
 
 // log lists commits of a repository that the Fleet lets be read; "" of one that it does not.

@@ -35,6 +35,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
+	"github.com/sengu-dev/sengu/internal/controller/origin"
 	"github.com/sengu-dev/sengu/internal/controller/wake"
 	"github.com/sengu-dev/sengu/internal/gitrepo"
 	"github.com/sengu-dev/sengu/internal/registry"
@@ -163,7 +164,7 @@ func (r *Reconciler) fleetsOfSecret(ctx context.Context, secret client.Object) [
 	var requests []reconcile.Request
 	for i := range fleets.Items {
 		fleet := &fleets.Items[i]
-		if slices.ContainsFunc(pullSecrets(fleet), func(ref v1alpha1.SecretReference) bool { return ref.Name == secret.GetName() }) {
+		if slices.ContainsFunc(origin.PullSecrets(fleet), func(ref v1alpha1.SecretReference) bool { return ref.Name == secret.GetName() }) {
 			name := client.ObjectKeyFromObject(fleet)
 			r.state(name).mail.retry()
 			requests = append(requests, reconcile.Request{NamespacedName: name})

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
+	"github.com/sengu-dev/sengu/internal/controller/origin"
 	"github.com/sengu-dev/sengu/internal/registry"
 )
 
@@ -80,37 +81,20 @@ func (r *Reconciler) tellFailure(fleet *v1alpha1.Fleet, st *state, s *subject) {
 	r.tellAs(fleet, st, about, "ImagesNotRead", same, s.failed.Error())
 }
 
-func pullSecrets(fleet *v1alpha1.Fleet) []v1alpha1.SecretReference {
-	if fleet.Spec.Images == nil {
-		return nil
-	}
-	return fleet.Spec.Images.PullSecretRefs
-}
-
 // credentials are what a Fleet may show to registries. A pull secret that cannot be used is told, and the others are
 // shown all the same.
 func (r *Reconciler) credentials(ctx context.Context, fleet *v1alpha1.Fleet, st *state) registry.Credentials {
-	var usable []registry.PullSecret
-	for _, ref := range pullSecrets(fleet) {
+	creds, wrong := origin.PullCredentials(ctx, r.Client, fleet)
+	for _, ref := range origin.PullSecrets(fleet) {
 		about := "secret " + ref.Name
-		secret := &corev1.Secret{}
-		err := r.Client.Get(ctx, types.NamespacedName{Namespace: fleet.Namespace, Name: ref.Name}, secret)
-		if err == nil {
-			one := registry.PullSecret{Name: ref.Name, Data: secret.Data}
-			if _, err = registry.FromPullSecrets(one); err == nil {
-				usable = append(usable, one)
-				st.untell(about)
-				continue
-			}
+		if err := wrong[ref.Name]; err != nil {
+			r.tell(fleet, st, about, "PullSecretNotRead", fmt.Sprintf("images.pullSecretRefs names %s: %s", ref.Name, err))
+			continue
 		}
-		r.tell(fleet, st, about, "PullSecretNotRead", fmt.Sprintf("images.pullSecretRefs names %s: %s", ref.Name, err))
+		st.untell(about)
 	}
-	creds, err := registry.FromPullSecrets(usable...)
-	if err != nil {
+	if err := wrong[""]; err != nil {
 		r.Log.Error("read pull secrets", "fleet", fleet.Name, "error", err)
-	}
-	if fleet.Spec.Images != nil && fleet.Spec.Images.Cloud {
-		creds = creds.WithCloud()
 	}
 	return creds
 }
