@@ -73,7 +73,8 @@ type spot struct {
 }
 
 // focus finds the environments that wait for an approval, each once; the one that is busy now, which can be held; and the
-// one that was changed last, which can be rolled back.
+// one that was changed last, which can be rolled back. Times are whole seconds, and of two in the same one the later in the
+// order in which they came counts.
 func (m *message) focus() (waiting []spot, current, changed spot) {
 	var busy, latest *place
 	seen := map[string]bool{}
@@ -86,10 +87,10 @@ func (m *message) focus() (waiting []spot, current, changed spot) {
 				seen[p.Environment] = true
 				waiting = append(waiting, spot{r, p.Environment})
 			}
-			if active(p.State) && !p.Held && (busy == nil || p.At.After(busy.At)) {
+			if active(p.State) && !p.Held && (busy == nil || !p.At.Before(busy.At)) {
 				busy, current = p, spot{r, p.Environment}
 			}
-			if touched(p.State) && (latest == nil || p.At.After(latest.At)) {
+			if touched(p.State) && (latest == nil || !p.At.Before(latest.At)) {
 				latest, changed = p, spot{r, p.Environment}
 			}
 		}

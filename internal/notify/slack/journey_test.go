@@ -247,6 +247,7 @@ func TestNoButtonWithoutSense(t *testing.T) {
 		"two waiting": {[]history.Event{happening(0, history.Waiting, "tenant-a", ""), happening(1, history.Waiting, "tenant-b", "")}, "approve:tenant-a approve:tenant-b hold:tenant-b"},
 		"approved":    {[]history.Event{happening(0, history.Waiting, "production", ""), happening(1, history.Approved, "production", "")}, "hold:production"},
 		"running":     {[]history.Event{happening(0, history.Done, "staging", ""), happening(1, history.Started, "production", "")}, "hold:production rollback:production"},
+		"at once":     {[]history.Event{happening(0, history.Done, "staging", ""), happening(0, history.Done, "production", "")}, "rollback:production"},
 		"done":        {[]history.Event{happening(0, history.Done, "production", ""), happening(1, history.Done, "", "")}, "rollback:production"},
 		"failed":      {[]history.Event{happening(0, history.Failed, "production", "")}, ""},
 		"rolled back": {[]history.Event{happening(0, history.Done, "production", ""), happening(1, history.RolledBack, "production", "")}, ""},
