@@ -1,6 +1,10 @@
 package v1alpha1
 
-import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+import (
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
 
 // Commit is what is known of the commit that a Release brings.
 type Commit struct {
@@ -15,11 +19,22 @@ type Commit struct {
 	// committed is when the commit was made, as it says itself.
 	// +optional
 	Committed *metav1.Time `json:"committed,omitempty"`
-	// images that the commit says it writes, with the digests that their tags led to. It may say anything.
+	// images that the Release brings, as they are rendered, with the digests that the commit says their tags led to. It may
+	// say anything.
 	// +kubebuilder:validation:MaxItems=64
 	// +listType=atomic
 	// +optional
 	Images []string `json:"images,omitempty"`
+}
+
+// WithDigest returns an image with the digest that the commit says its tag led to, or as it is if it does not say.
+func (c *Commit) WithDigest(image string) string {
+	for _, told := range c.Images {
+		if strings.HasPrefix(told, image+"@") {
+			return told
+		}
+	}
+	return image
 }
 
 // ReleaseEnvironment is what a Release intends for one environment. It is locked: if the same revision comes to render

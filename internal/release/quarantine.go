@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
 )
@@ -37,7 +36,7 @@ func Quarantine(releases []*v1alpha1.Release) []string {
 			case v1alpha1.StageFailed, v1alpha1.StageRolledBack:
 				for _, image := range images {
 					before, known := good[at.Name]
-					told := withDigest(image, r.Spec.Commit.Images)
+					told := r.Spec.Commit.WithDigest(image)
 					if known && !slices.Contains(before, image) || !known && (told != image || writes(r.Spec.Environments[i], image)) {
 						bad[image] = told
 					}
@@ -51,14 +50,4 @@ func Quarantine(releases []*v1alpha1.Release) []string {
 // writes reports whether an image comes to an environment by a change that Sengu writes to Git.
 func writes(env v1alpha1.ReleaseEnvironment, image string) bool {
 	return slices.ContainsFunc(env.Wanted, func(want v1alpha1.WantedImage) bool { return want.Image == image })
-}
-
-// withDigest returns an image with the digest that one of told has for it.
-func withDigest(image string, told []string) string {
-	for _, text := range told {
-		if strings.HasPrefix(text, image+"@") {
-			return text
-		}
-	}
-	return image
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
 	"github.com/sengu-dev/sengu/internal/controller/origin"
+	"github.com/sengu-dev/sengu/internal/controller/scribe"
 	"github.com/sengu-dev/sengu/internal/gitrepo"
 	"github.com/sengu-dev/sengu/internal/layout"
 	"github.com/sengu-dev/sengu/internal/render"
@@ -287,7 +288,7 @@ func (s *survey) release(service string, environments []v1alpha1.ReleaseEnvironm
 			Fleet: s.fleet.Name, Service: service, Revision: s.revision, Sequence: sequence, Group: group,
 			Commit: v1alpha1.Commit{
 				Title: clip(s.commit.Subject), Author: clip(s.commit.Author + " <" + s.commit.Address + ">"), Committed: &committed,
-				Images: s.images,
+				Images: scribe.Told(s.images, environments),
 			},
 			Environments: environments, Steps: steps,
 		},

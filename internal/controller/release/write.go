@@ -272,7 +272,7 @@ func (r *Reconciler) draft(ctx context.Context, c change, running []v1alpha1.Wan
 	trailers := []gitrepo.Trailer{{Key: scribe.TrailerRelease, Value: c.release.Name}}
 	if !c.revert() {
 		for _, want := range c.env.Wanted {
-			trailers = append(trailers, gitrepo.Trailer{Key: scribe.TrailerImage, Value: c.told(want.Image)})
+			trailers = append(trailers, gitrepo.Trailer{Key: scribe.TrailerImage, Value: c.release.Spec.Commit.WithDigest(want.Image)})
 		}
 	}
 	draft, err := scribe.Draft(ctx, r.Client, c.fleet, c.title()+"\n\n"+c.reason(), trailers...)
@@ -327,16 +327,6 @@ func (r *Reconciler) runs(ctx context.Context, c change) ([]v1alpha1.WantedImage
 		}
 	}
 	return found, nil
-}
-
-// told returns an image with the digest that the commit of its Release told.
-func (c change) told(image string) string {
-	for _, told := range c.release.Spec.Commit.Images {
-		if strings.HasPrefix(told, image+"@") {
-			return told
-		}
-	}
-	return image
 }
 
 // title is the first line of the message.

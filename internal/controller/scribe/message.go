@@ -1,8 +1,10 @@
 package scribe
 
 import (
+	"slices"
 	"strings"
 
+	"github.com/sengu-dev/sengu/api/v1alpha1"
 	"github.com/sengu-dev/sengu/internal/image"
 )
 
@@ -25,6 +27,28 @@ func ImagesOf(message string) []string {
 		}
 	}
 	return images
+}
+
+// Told returns the images of environments, as they are rendered, with the digests that a commit tells of them. What it
+// tells of others is left out.
+func Told(told []string, environments []v1alpha1.ReleaseEnvironment) []string {
+	var found []string
+	for _, text := range told {
+		told, err := image.Parse(text)
+		if err != nil || told.Digest == "" {
+			continue
+		}
+		for _, env := range environments {
+			for _, rendered := range env.Images { // which may leave the registry out
+				is, err := image.Parse(rendered)
+				whole := rendered + "@" + told.Digest
+				if err == nil && is.Digest == "" && is.Repository == told.Repository && is.Tag == told.Tag && !slices.Contains(found, whole) && len(found) < maxTold {
+					found = append(found, whole)
+				}
+			}
+		}
+	}
+	return found
 }
 
 // Same reports whether two references lead to the same image: by their digests where both have one, else by their names

@@ -5,14 +5,12 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
 	"github.com/sengu-dev/sengu/internal/controller/scribe"
 	"github.com/sengu-dev/sengu/internal/delivery"
-	"github.com/sengu-dev/sengu/internal/gitrepo"
 	"github.com/sengu-dev/sengu/internal/image"
 	"github.com/sengu-dev/sengu/internal/release"
 )
@@ -59,14 +57,10 @@ func (r *Reconciler) past(ctx context.Context, fleet *v1alpha1.Fleet, service st
 	if err != nil {
 		return past{}, fmt.Errorf("list the Releases of %s: %w", service, err)
 	}
-	repository, err := r.Repositories.Repository(fleet.Spec.Git.URL)
-	if err != nil {
-		return past{}, err
-	}
 	is := past{runs: map[string][]string{}}
 	all := make([]*v1alpha1.Release, 0, len(list.Items))
 	for i := range list.Items {
-		all = append(all, withTrailers(ctx, repository, &list.Items[i]))
+		all = append(all, &list.Items[i])
 	}
 	for _, text := range release.Quarantine(all) {
 		if ref, err := image.Parse(text); err == nil {
@@ -80,39 +74,6 @@ func (r *Reconciler) past(ctx context.Context, fleet *v1alpha1.Fleet, service st
 		}
 	}
 	return is, nil
-}
-
-// withTrailers adds to a Release that has failed the digests of its images, as the commit tells them if it is one of
-// ours. What a commit tells is not proved, but it is only believed of images that the Release brought.
-func withTrailers(ctx context.Context, repository *gitrepo.Repository, one *v1alpha1.Release) *v1alpha1.Release {
-	failed := slices.ContainsFunc(one.Status.Environments, func(at v1alpha1.ReleaseEnvironmentStatus) bool {
-		return at.Stage == v1alpha1.StageFailed || at.Stage == v1alpha1.StageRolledBack
-	})
-	if !failed {
-		return one
-	}
-	message, err := repository.Message(ctx, one.Spec.Revision)
-	if err != nil {
-		return one // it is not in the mirror any more, as after the disk was lost
-	}
-	known := *one
-	known.Spec.Commit.Images = slices.Clone(one.Spec.Commit.Images)
-	for line := range strings.Lines(message) {
-		text, ok := strings.CutPrefix(line, scribe.TrailerImage+": ")
-		told, err := image.Parse(strings.TrimSpace(text))
-		if !ok || err != nil || told.Digest == "" {
-			continue
-		}
-		for _, env := range one.Spec.Environments {
-			for _, written := range env.Images { // which may leave the registry out
-				ref, err := image.Parse(written)
-				if err == nil && ref.Digest == "" && ref.Repository == told.Repository && ref.Tag == told.Tag {
-					known.Spec.Commit.Images = append(known.Spec.Commit.Images, written+"@"+told.Digest)
-				}
-			}
-		}
-	}
-	return &known
 }
 
 // quarantine is what must not be chosen of one repository: digests, and tags whose image is not known, which stand for
