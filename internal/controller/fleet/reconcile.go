@@ -26,6 +26,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (_ ctrl.Re
 		}
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
+	fleet = r.written.Latest(fleet)
 	if !fleet.DeletionTimestamp.IsZero() {
 		return ctrl.Result{}, nil
 	}
@@ -160,6 +161,8 @@ func (r *Reconciler) patchStatus(ctx context.Context, before, after *v1alpha1.Fl
 	if err := r.Client.Status().Patch(ctx, after, client.MergeFrom(before)); err != nil {
 		return client.IgnoreNotFound(fmt.Errorf("write status of fleet %s: %w", after.Name, err))
 	}
+	after.ManagedFields = nil
+	r.written.Keep(after)
 	return nil
 }
 

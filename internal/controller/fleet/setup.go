@@ -65,6 +65,9 @@ type Reconciler struct {
 
 	waker   wake.Waker
 	planner *planner
+	// written are the Fleets as their statuses were written last. Compared with an older one, a status that has come to be as
+	// it was before would not be written again.
+	written record.Recent[*v1alpha1.Fleet]
 
 	mu     sync.Mutex
 	states map[types.NamespacedName]*state
@@ -189,6 +192,7 @@ func (r *Reconciler) forget(key types.NamespacedName) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.states, key)
+	r.written.Forget(key)
 }
 
 // appEvents keeps the rosters, and wakes a Fleet only for what it has to act on: an App that somebody deleted, or

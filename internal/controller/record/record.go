@@ -103,7 +103,7 @@ func Status[T Object[T]](ctx context.Context, w *Writer, obj T) (T, error) {
 	}
 }
 
-// Object is an App or a Release.
+// Object is an App, a Release or a Fleet.
 type Object[T any] interface {
 	client.Object
 	DeepCopy() T
