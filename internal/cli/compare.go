@@ -136,14 +136,7 @@ func unmarked(u *unstructured.Unstructured, s subject) *unstructured.Unstructure
 	if owner, owned := manifest.OwnerOf(u); owned && s.app != nil && owner.UID != string(s.app.UID) {
 		return u
 	}
-	u = u.DeepCopy()
-	for field, name := range map[string]string{"labels": manifest.LabelApp, "annotations": manifest.AnnotationOwner} {
-		unstructured.RemoveNestedField(u.Object, "metadata", field, name)
-		if m, found, _ := unstructured.NestedMap(u.Object, "metadata", field); found && len(m) == 0 {
-			unstructured.RemoveNestedField(u.Object, "metadata", field)
-		}
-	}
-	return u
+	return manifest.Unmarked(u)
 }
 
 // live reads an object, nil if there is none or its kind is not known yet.

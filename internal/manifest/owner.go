@@ -81,6 +81,21 @@ func Stamp(o Object, owner Owner) {
 	child(meta, "annotations")[AnnotationOwner] = mark(owner, o.Ref())
 }
 
+// Unmarked is u without the marks of an App, which are no change that a person makes.
+func Unmarked(u *unstructured.Unstructured) *unstructured.Unstructured {
+	if u == nil {
+		return nil
+	}
+	u = u.DeepCopy()
+	for field, name := range map[string]string{"labels": LabelApp, "annotations": AnnotationOwner} {
+		unstructured.RemoveNestedField(u.Object, "metadata", field, name)
+		if m, found, _ := unstructured.NestedMap(u.Object, "metadata", field); found && len(m) == 0 {
+			unstructured.RemoveNestedField(u.Object, "metadata", field)
+		}
+	}
+	return u
+}
+
 // child returns the map at key of m, made if there is none.
 func child(m map[string]any, key string) map[string]any {
 	c, ok := m[key].(map[string]any)

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
@@ -152,10 +151,7 @@ func (c *chain) wanted(ctx context.Context, env v1alpha1.Environment, place layo
 
 // tracked are the images that the service's Delivery names for an environment.
 func (c *chain) tracked(env v1alpha1.Environment, place layout.Place) ([]delivery.Image, error) {
-	app := &v1alpha1.App{
-		ObjectMeta: metav1.ObjectMeta{Namespace: c.fleet.Namespace, Name: layout.NameOfApp(c.fleet.Name, c.service, env.Name)},
-		Spec:       layout.SpecOf(c.fleet, env, place, c.revision),
-	}
+	app := c.app(c.service, c.revision, c.target(env, place))
 	settings, err := origin.Settings(origin.Order{App: app, Fleet: c.fleet, Source: c.tree})
 	return settings.Images, err
 }

@@ -211,14 +211,8 @@ func (s *survey) render(ctx context.Context, service string, tree render.Source,
 	if t == nil {
 		return nil // what the cluster is capable of is not known
 	}
-	name := layout.NameOfApp(s.fleet.Name, service, env.Name)
-	app := &v1alpha1.App{
-		ObjectMeta: metav1.ObjectMeta{Namespace: s.fleet.Namespace, Name: name},
-		Spec: v1alpha1.AppSpec{
-			Fleet: s.fleet.Name, Service: service, Environment: env.Name,
-			Source: v1alpha1.AppSource{Revision: revision, Path: env.Path, Cluster: env.Cluster, Namespace: env.Namespace},
-		},
-	}
+	app := s.app(service, revision, *env)
+	name := app.Name
 	rec := render.NewRecorder(tree)
 	maker := origin.Maker{Renderer: s.Renderer, Secrets: s.Client, Key: s.Key}
 	d, err := maker.Plan(ctx, origin.Order{App: app, Fleet: s.fleet, Source: rec, Capabilities: t.Capabilities})
@@ -243,6 +237,17 @@ func (s *survey) render(ctx context.Context, service string, tree render.Source,
 		s.st.roster.plan(name, reading{service: service, digest: d.Digest, inputs: inputs.Paths(), state: inputs.Digest()})
 	}
 	return nil
+}
+
+// app is the App that a revision means, which need not exist.
+func (s *survey) app(service, revision string, env v1alpha1.ReleaseEnvironment) *v1alpha1.App {
+	return &v1alpha1.App{
+		ObjectMeta: metav1.ObjectMeta{Namespace: s.fleet.Namespace, Name: layout.NameOfApp(s.fleet.Name, service, env.Name)},
+		Spec: v1alpha1.AppSpec{
+			Fleet: s.fleet.Name, Service: service, Environment: env.Name,
+			Source: v1alpha1.AppSource{Revision: revision, Path: env.Path, Cluster: env.Cluster, Namespace: env.Namespace},
+		},
+	}
 }
 
 // recall finds out what an App renders that has not said so yet.

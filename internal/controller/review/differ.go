@@ -41,24 +41,9 @@ func (f *finding) note(ref manifest.Ref, before, after *unstructured.Unstructure
 	if before != nil && after != nil && equality.Semantic.DeepEqual(before.Object, after.Object) {
 		return
 	}
-	lines := manifest.Diff(unmarked(before), unmarked(after))
+	lines := manifest.Diff(manifest.Unmarked(before), manifest.Unmarked(after))
 	if len(lines) == 0 {
 		return
 	}
 	f.Objects = append(f.Objects, object{Ref: ref, Made: before == nil, Gone: after == nil, Lines: lines})
-}
-
-// unmarked is u without the marks of its App, which are no change that a person makes.
-func unmarked(u *unstructured.Unstructured) *unstructured.Unstructured {
-	if u == nil {
-		return nil
-	}
-	u = u.DeepCopy()
-	for field, name := range map[string]string{"labels": manifest.LabelApp, "annotations": manifest.AnnotationOwner} {
-		unstructured.RemoveNestedField(u.Object, "metadata", field, name)
-		if m, found, _ := unstructured.NestedMap(u.Object, "metadata", field); found && len(m) == 0 {
-			unstructured.RemoveNestedField(u.Object, "metadata", field)
-		}
-	}
-	return u
 }
