@@ -91,8 +91,8 @@ func (p *program) releasePromoteCommand() *cobra.Command {
 superseded; its promotion counts as an approval. Jobs that have passed are not run again.
 
 With --skip-gates it goes in at once: past the environments before it, soak, windows,
-approvals and limits, but not past a person's hold, and never while another change or a Job
-is at work there. That needs a --reason, and is recorded where everybody sees it.`,
+approvals and limits, but not past a person's hold, a Job that runs there, or a plan that
+cannot be read, nor past Git. That needs a --reason, and is recorded where everybody sees it.`,
 		Example:           releasePromoteExample,
 		Args:              exactly("RELEASE or SERVICE"),
 		ValidArgsFunction: p.completeRelease,
@@ -107,7 +107,7 @@ is at work there. That needs a --reason, and is recorded where everybody sees it
 		},
 	}
 	p.actFlags(cmd, &o)
-	cmd.Flags().BoolVar(&o.skip, "skip-gates", false, "go in past every gate but a hold; needs a --reason")
+	cmd.Flags().BoolVar(&o.skip, "skip-gates", false, "go in past every gate but a hold, a running Job and an unreadable plan; needs a --reason")
 	return cmd
 }
 
