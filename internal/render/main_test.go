@@ -28,6 +28,9 @@ func TestMain(m *testing.M) {
 func newRenderer(t testing.TB, change ...func(*Options)) *Renderer {
 	t.Helper()
 	o := Options{Executable: os.Args[0], Args: []string{workerArg}, Workers: 2}
+	if raceEnabled {
+		o.MemoryLimit = 2 << 30 // a worker that is this test binary carries the race detector, and its memory
+	}
 	for _, c := range change {
 		c(&o)
 	}
