@@ -88,7 +88,8 @@ func (p *program) releasePromoteCommand() *cobra.Command {
 		Use:   "promote RELEASE|SERVICE -e ENVIRONMENT",
 		Short: "Try a change again that stopped, or let it past its gates",
 		Long: `Puts the Release before an environment again in which it failed, was rolled back or was
-superseded; its promotion counts as an approval. Jobs that have passed are not run again.
+superseded. Approvals that it had still count; to promote is not to approve. Jobs that have
+passed are not run again.
 
 With --skip-gates it goes in at once: past the environments before it, soak, windows,
 approvals and limits, but not past a person's hold, a Job that runs there, or a plan that

@@ -50,7 +50,7 @@ func Idle(verb v1alpha1.Verb, r *v1alpha1.Release, e *v1alpha1.ReleaseEnvironmen
 			return fmt.Errorf("%s is in %s already, %s%s", r.Name, e.Name, is, because(e.Why))
 		}
 	case verb == v1alpha1.VerbApprove:
-		return fmt.Errorf("%s is %s in %s: `sengu release promote %s -e %s` tries it again, and approves it", r.Name, is, e.Name, r.Name, e.Name)
+		return fmt.Errorf("%s is %s in %s: `sengu release promote %s -e %s` tries it again, and what it then waits for can be approved", r.Name, is, e.Name, r.Name, e.Name)
 	case verb == v1alpha1.VerbAbort:
 		return fmt.Errorf("%s is %s in %s: there is nothing to end", r.Name, is, e.Name)
 	}
