@@ -64,10 +64,8 @@ func TestCredentialIsRefused(t *testing.T) {
 func TestEachCredentialIsTried(t *testing.T) {
 	protected(t, func(t *testing.T, s *server) {
 		c := newClient(t, registry.Options{})
-		creds, err := registry.FromPullSecrets(
-			registry.PullSecret{Name: "old", Data: pullSecret(t, map[string][2]string{s.host: {user, "expired"}})},
-			registry.PullSecret{Name: "new", Data: pullSecret(t, map[string][2]string{s.host: {user, password}})},
-		)
+		creds := credentials(t, "old", map[string][2]string{s.host: {user, "expired"}})
+		creds, err := creds.WithPullSecret(registry.PullSecret{Name: "new", Data: pullSecret(t, map[string][2]string{s.host: {user, password}})})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -75,12 +73,12 @@ func TestEachCredentialIsTried(t *testing.T) {
 			t.Fatal(err)
 		}
 		// And when none helps, the first is named, and not more than four are tried.
-		var bad []registry.PullSecret
+		creds = registry.Credentials{}
 		for i := range 10 {
-			bad = append(bad, registry.PullSecret{Name: fmt.Sprint("bad", i), Data: pullSecret(t, map[string][2]string{s.host: {user, fmt.Sprint("bad", i)}})})
-		}
-		if creds, err = registry.FromPullSecrets(bad...); err != nil {
-			t.Fatal(err)
+			bad := registry.PullSecret{Name: fmt.Sprint("bad", i), Data: pullSecret(t, map[string][2]string{s.host: {user, fmt.Sprint("bad", i)}})}
+			if creds, err = creds.WithPullSecret(bad); err != nil {
+				t.Fatal(err)
+			}
 		}
 		s.seen()
 		_, err = c.Tags(ctx, s.host+"/shop/checkout", creds)
@@ -174,7 +172,7 @@ func TestHostileTokenServer(t *testing.T) {
 // TestRedirectsTakeNoCredentialAlong: neither the password, nor the token, nor a refresh token in a body.
 func TestRedirectsTakeNoCredentialAlong(t *testing.T) {
 	config := func(entry string) registry.Credentials {
-		c, err := registry.FromPullSecrets(registry.PullSecret{Name: "pull", Data: map[string][]byte{".dockerconfigjson": []byte(entry)}})
+		c, err := registry.Credentials{}.WithPullSecret(registry.PullSecret{Name: "pull", Data: map[string][]byte{".dockerconfigjson": []byte(entry)}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -46,13 +46,13 @@ func TestMatch(t *testing.T) {
 	}
 	for label, tc := range cases {
 		t.Run(label, func(t *testing.T) {
-			var secrets []PullSecret
+			var creds Credentials
 			for _, key := range tc.keys {
-				secrets = append(secrets, PullSecret{Name: "s", Data: map[string][]byte{dockerCfg: fmt.Appendf(nil, `{%q:{"username":"u","password":"p"}}`, key)}})
-			}
-			creds, err := FromPullSecrets(secrets...)
-			if err != nil {
-				t.Fatal(err)
+				var err error
+				creds, err = creds.WithPullSecret(PullSecret{Name: "s", Data: map[string][]byte{dockerCfg: fmt.Appendf(nil, `{%q:{"username":"u","password":"p"}}`, key)}})
+				if err != nil {
+					t.Fatal(err)
+				}
 			}
 			written, err := image.ParseRepository(tc.repo)
 			if err != nil {
@@ -75,7 +75,7 @@ func TestMatch(t *testing.T) {
 	}
 }
 
-func TestFromPullSecrets(t *testing.T) {
+func TestWithPullSecret(t *testing.T) {
 	b64 := func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
 	cases := map[string]struct {
 		data  map[string][]byte
@@ -99,7 +99,7 @@ func TestFromPullSecrets(t *testing.T) {
 	}
 	for label, tc := range cases {
 		t.Run(label, func(t *testing.T) {
-			creds, err := FromPullSecrets(PullSecret{Name: "shop-pull", Data: tc.data})
+			creds, err := Credentials{}.WithPullSecret(PullSecret{Name: "shop-pull", Data: tc.data})
 			if (tc.error != "") != (err != nil) || (err != nil && (!strings.Contains(err.Error(), tc.error) || strings.Contains(err.Error(), "secret-text"))) {
 				t.Fatalf("got error %v, want %q", err, tc.error)
 			}
@@ -117,7 +117,7 @@ func TestFromPullSecrets(t *testing.T) {
 // TestCredentialsAreNotPrinted: by no way of printing that somebody could think of.
 func TestCredentialsAreNotPrinted(t *testing.T) {
 	const secret = "hunter2"
-	creds, err := FromPullSecrets(PullSecret{Name: "pull", Data: map[string][]byte{dockerCfg: []byte(`{"r.example.com":{"username":"robot","password":"` + secret + `"}}`)}})
+	creds, err := Credentials{}.WithPullSecret(PullSecret{Name: "pull", Data: map[string][]byte{dockerCfg: []byte(`{"r.example.com":{"username":"robot","password":"` + secret + `"}}`)}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,12 +142,12 @@ func TestCredentialsAreNotPrinted(t *testing.T) {
 	}
 }
 
-func FuzzFromPullSecrets(f *testing.F) {
+func FuzzWithPullSecret(f *testing.F) {
 	f.Add([]byte(`{"auths":{"r.example.com":{"auth":"YTpi"}}}`), "r.example.com/a")
 	f.Add([]byte(`{"auths":{"*.example.com/a":{"username":"a","password":"b"},"[":{"username":"c"}}}`), "[::1]:5000/a")
 	f.Fuzz(func(t *testing.T, data []byte, repo string) {
 		for _, key := range []string{dockerConfigJSON, dockerCfg} {
-			creds, err := FromPullSecrets(PullSecret{Name: "s", Data: map[string][]byte{key: data}})
+			creds, err := Credentials{}.WithPullSecret(PullSecret{Name: "s", Data: map[string][]byte{key: data}})
 			if err != nil {
 				continue
 			}

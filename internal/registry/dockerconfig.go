@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -30,17 +31,14 @@ type authEntry struct {
 	RegistryToken string `json:"registrytoken"`
 }
 
-// FromPullSecrets reads the credentials of pull secrets. What such a secret says of programs that give credentials is
-// not followed. The error names the secret and what is wrong with it, and no value.
-func FromPullSecrets(secrets ...PullSecret) (Credentials, error) {
-	var c Credentials
-	for _, s := range secrets {
-		entries, err := s.entries()
-		if err != nil {
-			return Credentials{}, fmt.Errorf("pull secret %s: %w", s.Name, err)
-		}
-		c.entries = append(c.entries, entries...)
+// WithPullSecret adds the credentials of a pull secret. What such a secret says of programs that give credentials is not
+// followed. The error names the secret and what is wrong with it, and no value; c is then returned as it is.
+func (c Credentials) WithPullSecret(s PullSecret) (Credentials, error) {
+	entries, err := s.entries()
+	if err != nil {
+		return c, fmt.Errorf("pull secret %s: %w", s.Name, err)
 	}
+	c.entries = slices.Concat(c.entries, entries)
 	return c, nil
 }
 

@@ -216,7 +216,7 @@ func pullSecret(t *testing.T, auths map[string][2]string) map[string][]byte {
 
 func credentials(t *testing.T, secret string, auths map[string][2]string) registry.Credentials {
 	t.Helper()
-	c, err := registry.FromPullSecrets(registry.PullSecret{Name: secret, Data: pullSecret(t, auths)})
+	c, err := registry.Credentials{}.WithPullSecret(registry.PullSecret{Name: secret, Data: pullSecret(t, auths)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -63,11 +63,7 @@ func (c Changelog) Between(ctx context.Context, fleet *v1alpha1.Fleet, from, to 
 
 func (c Changelog) describe(ctx context.Context, fleet *v1alpha1.Fleet, from, to string) (was, is registry.Description, err error) {
 	creds, wrong := PullCredentials(ctx, c.Client, fleet)
-	problems := make([]error, 0, len(wrong))
-	for name, err := range wrong {
-		problems = append(problems, fmt.Errorf("images.pullSecretRefs names %s: %w", name, err))
-	}
-	if err := errors.Join(problems...); err != nil {
+	if err := errors.Join(wrong...); err != nil {
 		return was, is, err
 	}
 	if was, err = c.described(ctx, from, creds); err != nil {

@@ -2,6 +2,7 @@ package origin
 
 import (
 	"context"
+	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -19,26 +20,21 @@ func PullSecrets(fleet *v1alpha1.Fleet) []v1alpha1.SecretReference {
 	return fleet.Spec.Images.PullSecretRefs
 }
 
-// PullCredentials are what a Fleet may show to registries. What is wrong with a pull secret is returned by its name, and
-// the others are shown all the same.
-func PullCredentials(ctx context.Context, c client.Reader, fleet *v1alpha1.Fleet) (registry.Credentials, map[string]error) {
-	var usable []registry.PullSecret
-	wrong := map[string]error{}
-	for _, ref := range PullSecrets(fleet) {
+// PullCredentials are what a Fleet may show to registries. What is wrong with its pull secrets is returned in the order of
+// PullSecrets, nil for one that can be used, and the others are shown all the same.
+func PullCredentials(ctx context.Context, c client.Reader, fleet *v1alpha1.Fleet) (registry.Credentials, []error) {
+	var creds registry.Credentials
+	refs := PullSecrets(fleet)
+	wrong := make([]error, len(refs))
+	for i, ref := range refs {
 		secret := &corev1.Secret{}
 		err := c.Get(ctx, types.NamespacedName{Namespace: fleet.Namespace, Name: ref.Name}, secret)
 		if err == nil {
-			one := registry.PullSecret{Name: ref.Name, Data: secret.Data}
-			if _, err = registry.FromPullSecrets(one); err == nil {
-				usable = append(usable, one)
-				continue
-			}
+			creds, err = creds.WithPullSecret(registry.PullSecret{Name: ref.Name, Data: secret.Data})
 		}
-		wrong[ref.Name] = err
-	}
-	creds, err := registry.FromPullSecrets(usable...)
-	if err != nil {
-		wrong[""] = err // of those that can each be read
+		if err != nil {
+			wrong[i] = fmt.Errorf("images.pullSecretRefs names %s: %w", ref.Name, err)
+		}
 	}
 	if fleet.Spec.Images != nil && fleet.Spec.Images.Cloud {
 		creds = creds.WithCloud()

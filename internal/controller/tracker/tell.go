@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -85,16 +84,13 @@ func (r *Reconciler) tellFailure(fleet *v1alpha1.Fleet, st *state, s *subject) {
 // shown all the same.
 func (r *Reconciler) credentials(ctx context.Context, fleet *v1alpha1.Fleet, st *state) registry.Credentials {
 	creds, wrong := origin.PullCredentials(ctx, r.Client, fleet)
-	for _, ref := range origin.PullSecrets(fleet) {
+	for i, ref := range origin.PullSecrets(fleet) {
 		about := "secret " + ref.Name
-		if err := wrong[ref.Name]; err != nil {
-			r.tell(fleet, st, about, "PullSecretNotRead", fmt.Sprintf("images.pullSecretRefs names %s: %s", ref.Name, err))
+		if wrong[i] != nil {
+			r.tell(fleet, st, about, "PullSecretNotRead", wrong[i].Error())
 			continue
 		}
 		st.untell(about)
-	}
-	if err := wrong[""]; err != nil {
-		r.Log.Error("read pull secrets", "fleet", fleet.Name, "error", err)
 	}
 	return creds
 }
