@@ -11,6 +11,9 @@ import (
 	"unicode/utf8"
 )
 
+// Sentence is how much is shown of the sentence of another, in characters: a limit for Code and Clip.
+const Sentence = 700
+
 // Code makes text a piece of code within a line.
 func Code(text string, limit int) string {
 	text = Clip(strings.Join(strings.Fields(Visible(text)), " "), limit)

@@ -151,7 +151,4 @@ func compareLink(source, from, to string) string {
 var plainPage = regexp.MustCompile(`^https://[A-Za-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9._-]+)+$`)
 
 // quoted is the word of others within a line.
-func quoted(text string) string { return markdown.Code(text, maxQuoted) }
-
-// maxQuoted is how much is quoted, in characters: a sentence.
-const maxQuoted = 700
+func quoted(text string) string { return markdown.Code(text, markdown.Sentence) }

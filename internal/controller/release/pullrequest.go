@@ -142,7 +142,7 @@ func (r *Reconciler) body(ctx context.Context, c change, running []v1alpha1.Want
 		case gate.Open:
 			fmt.Fprintf(&b, "- [x] %s\n", gate.Name)
 		default:
-			fmt.Fprintf(&b, "- [ ] %s: %s\n", gate.Name, markdown.Code(gate.Message, maxSentence))
+			fmt.Fprintf(&b, "- [ ] %s: %s\n", gate.Name, markdown.Code(gate.Message, markdown.Sentence))
 		}
 	}
 	b.WriteString("\nWhat it changes in the cluster is in a comment, where Sengu writes them. A newer image replaces what is here.\n")
@@ -160,6 +160,3 @@ func orNone(text string) string {
 func block(text string) string {
 	return markdown.Fenced("text", strings.Split(markdown.Visible(strings.TrimRight(text, "\n")), "\n"))
 }
-
-// maxSentence is how much of a sentence is shown, in characters.
-const maxSentence = 700

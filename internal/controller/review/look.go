@@ -131,7 +131,7 @@ func (r *Reconciler) unanswered(fleet *v1alpha1.Fleet, err error) {
 	r.alarm.Set(key, next)
 	if news && !errors.As(err, new(*forge.RateLimited)) {
 		r.Log.Warn("pull requests cannot be looked at", "fleet", fleet.Name, "error", err)
-		r.Events.Eventf(fleet, nil, "Warning", "ForgeNotUsable", "ReviewPullRequests", "%s", markdown.Clip(err.Error(), maxSentence))
+		r.Events.Eventf(fleet, nil, "Warning", "ForgeNotUsable", "ReviewPullRequests", "%s", markdown.Clip(err.Error(), markdown.Sentence))
 	}
 }
 

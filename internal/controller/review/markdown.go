@@ -25,7 +25,7 @@ const (
 func (r report) markdown(limit int) string {
 	at := fmt.Sprintf("at %.12s", r.Head)
 	if r.Failure != "" {
-		return fmt.Sprintf("**Fleet %s** %s: %s\n", markdown.Code(r.Fleet, maxName), at, markdown.Code(r.Failure, maxSentence))
+		return fmt.Sprintf("**Fleet %s** %s: %s\n", markdown.Code(r.Fleet, maxName), at, markdown.Code(r.Failure, markdown.Sentence))
 	}
 	told := r.told()
 	if len(told) == 0 && r.Left == 0 {
@@ -157,7 +157,7 @@ func (e *essay) lists(told []place) string {
 	var failed, refused, waits, unknowns []string
 	for _, p := range told {
 		say := func(text string) string {
-			return markdown.Code(p.name(), maxName) + ": " + markdown.Code(text, maxSentence)
+			return markdown.Code(p.name(), maxName) + ": " + markdown.Code(text, markdown.Sentence)
 		}
 		switch p.Fate {
 		case broken:
@@ -267,7 +267,7 @@ func (e *essay) place(p place) string {
 		head += "\n"
 	}
 	for _, note := range p.Notes {
-		head += "- " + markdown.Code(note, maxSentence) + "\n"
+		head += "- " + markdown.Code(note, markdown.Sentence) + "\n"
 	}
 	if len(p.Notes) > 0 {
 		head += "\n"

@@ -305,7 +305,7 @@ func FuzzCode(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		if left := outside(t, "<"+markdown.Code(text, maxSentence)+">"); left != "<>" {
+		if left := outside(t, "<"+markdown.Code(text, markdown.Sentence)+">"); left != "<>" {
 			t.Errorf("code(%q) leaves %q", text, left)
 		}
 		if left := outside(t, markdown.Fenced("diff", []string{line(text), line(text)})); left != "" {

@@ -9,10 +9,9 @@ import (
 // What is shown comes from others: names of files, objects and images, and what they say.
 
 const (
-	maxName     = 120 // characters of a name
-	maxCell     = 48  // characters of a name in a table
-	maxSentence = 700 // characters of a sentence
-	maxLine     = 400 // characters of a line of a manifest
+	maxName = 120 // characters of a name
+	maxCell = 48  // characters of a name in a table
+	maxLine = 400 // characters of a line of a manifest
 )
 
 // cell is code within a table, where a bar would end it.
