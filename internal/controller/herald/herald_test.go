@@ -22,6 +22,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
+	"github.com/sengu-dev/sengu/internal/controller/origin"
 	"github.com/sengu-dev/sengu/internal/forge"
 	"github.com/sengu-dev/sengu/internal/history"
 	"github.com/sengu-dev/sengu/internal/notify"
@@ -86,10 +87,11 @@ func newStage(t *testing.T, objects ...client.Object) *stage {
 	if err != nil {
 		t.Fatal(err)
 	}
+	there := fake.NewClientBuilder().WithScheme(scheme).WithStatusSubresource(&v1alpha1.Fleet{}).WithObjects(objects...).Build()
+	log, now := slog.New(slog.DiscardHandler), func() time.Time { return noon }
 	return &stage{t, &Reconciler{
-		Client: fake.NewClientBuilder().WithScheme(scheme).WithStatusSubresource(&v1alpha1.Fleet{}).WithObjects(objects...).Build(),
-		Home:   &rest.Config{Host: "https://127.0.0.1:1"}, Namespace: namespace,
-		Store: record, Dispatcher: d, Allowed: func(string) bool { return false }, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return noon },
+		Client: there, Home: &rest.Config{Host: "https://127.0.0.1:1"}, Namespace: namespace, Forges: origin.NewForges(there, nil, log, now),
+		Store: record, Dispatcher: d, Allowed: func(string) bool { return false }, Log: log, Now: now,
 		routes: map[client.ObjectKey][]notify.Subscription{},
 	}, record}
 }

@@ -39,6 +39,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	}
 	if err != nil {
 		delete(r.routes, req.NamespacedName)
+		r.Forges.Forget(req.NamespacedName)
 		return r.use(ctx)
 	}
 	routes := make([]notify.Subscription, 0, len(fleet.Spec.Notifications))

@@ -68,6 +68,13 @@ func (f *Forges) Of(ctx context.Context, fleet *v1alpha1.Fleet) (forge.Forge, er
 	return made, nil
 }
 
+// Forget drops what is kept of a Fleet that is not there any more.
+func (f *Forges) Forget(fleet types.NamespacedName) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.of, fleet)
+}
+
 // secretOf tells the states of the Secret of a Fleet's forge apart. One that is not there is for Forge to tell of.
 func (f *Forges) secretOf(ctx context.Context, fleet *v1alpha1.Fleet) (string, error) {
 	field, name := ForgeSecret(fleet)
