@@ -98,9 +98,6 @@ func errnoOf(_, _ uintptr, e unix.Errno) error {
 }
 
 func TestSandbox(t *testing.T) {
-	if runtime.GOOS != "linux" {
-		t.Skip("only Linux has a sandbox")
-	}
 	cmd := exec.Command(os.Args[0], probeArg)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	out, err := cmd.Output()
@@ -118,7 +115,7 @@ func TestSandbox(t *testing.T) {
 		t.Fatalf("the sandbox could not be entered: %s", got["sandbox"])
 	}
 	if got["missing"] != "" {
-		t.Skipf("this kernel lacks %s", got["missing"])
+		t.Errorf("the sandbox cannot be tested whole here: %s", got["missing"])
 	}
 	delete(got, "sandbox")
 	delete(got, "missing")
