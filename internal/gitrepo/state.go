@@ -26,8 +26,9 @@ type State struct {
 type StateUpdate struct {
 	// Ref is below refs/sengu/, or for forges that take nothing but branches below refs/heads/sengu/.
 	Ref string
-	// Files are all that the state holds.
-	Files map[string][]byte
+	// Files are all that the state holds or, with Changes, those of Lease's that become other ones: nil takes one away.
+	Files   map[string][]byte
+	Changes bool
 	// Keep are commits that stay on the remote for as long as the ref is there, whatever happens to their branches. They must
 	// have been fetched.
 	Keep []string
@@ -41,8 +42,11 @@ type StateUpdate struct {
 
 // Bounds of a state.
 const (
-	maxState     = 16 << 20 // bytes
+	maxState     = 16 << 20 // bytes written at once
 	maxStateKeep = 4096     // commits kept by one state
+	// Changes make a state grow beyond what is written at once, and it must be readable all the same.
+	maxStateRead  = 4 * maxState
+	maxStateFiles = 4 * maxFiles
 )
 
 func checkStateRef(ref string) error {
@@ -92,7 +96,7 @@ func (r *Repository) PushState(ctx context.Context, u StateUpdate, auth Auth) (s
 func (u *StateUpdate) check() error {
 	size := 0
 	for p, data := range u.Files {
-		if data == nil {
+		if data == nil && !u.Changes {
 			return fmt.Errorf("the file %s of the state has no content", p)
 		}
 		size += len(data)
@@ -100,6 +104,8 @@ func (u *StateUpdate) check() error {
 	switch {
 	case len(u.Files) == 0:
 		return errors.New("the state has no file")
+	case u.Changes && u.Lease == "":
+		return errors.New("changes to a state need the state that they change")
 	case size > maxState || len(u.Files) > maxFiles:
 		return fmt.Errorf("the state has %d files and %d bytes, and %d files and %d bytes are allowed", len(u.Files), size, maxFiles, maxState)
 	case len(u.Keep) > maxStateKeep:
@@ -136,20 +142,24 @@ func (r *Repository) pushState(ctx context.Context, u StateUpdate, d *Draft, aut
 	if len(parents) == 0 && !r.exists() {
 		return "", fmt.Errorf("push state to %s: %w: fetch a branch first", r.remote.raw, ErrUnknownRevision)
 	}
-	b := r.builder()
-	tree, err := b.change(ctx, "", u.Files)
+	var was commitObject
+	if u.Lease != "" {
+		var err error
+		if was, err = r.readCommit(ctx, u.Lease); err != nil {
+			return "", err
+		}
+	}
+	b, onto := r.builder(), ""
+	if u.Changes {
+		onto = was.tree
+	}
+	tree, err := b.change(ctx, onto, u.Files)
 	if err != nil {
 		return "", fmt.Errorf("push state to %s: %w", r.remote.raw, err)
 	}
-	if u.Lease != "" {
-		was, err := r.readCommit(ctx, u.Lease)
-		if err != nil {
-			return "", err
-		}
-		known := func(p string) bool { return p == u.Lease || slices.Contains(was.parents, p) }
-		if was.tree == tree && !slices.ContainsFunc(parents, func(p string) bool { return !known(p) }) {
-			return u.Lease, nil
-		}
+	known := func(p string) bool { return p == u.Lease || slices.Contains(was.parents, p) }
+	if was.tree == tree && !slices.ContainsFunc(parents, func(p string) bool { return !known(p) }) {
+		return u.Lease, nil
 	}
 	hash, err := b.commit(d, tree, parents, r.store.opts.Now())
 	if err != nil {
@@ -241,8 +251,8 @@ func (r *Repository) readState(ctx context.Context, s *State, at, dir string) er
 			s.Files[p] = bytes.Clone(obj.data)
 			s.size += obj.size
 		}
-		if err == nil && (s.size > maxState || len(s.Files) > maxFiles || s.seen > 2*maxFiles) {
-			err = fmt.Errorf("%w: it has more than %d files or %d bytes", ErrRejected, maxFiles, maxState)
+		if err == nil && (s.size > maxStateRead || len(s.Files) > maxStateFiles || s.seen > 2*maxStateFiles) {
+			err = fmt.Errorf("%w: it has more than %d files or %d bytes", ErrRejected, maxStateFiles, maxStateRead)
 		}
 		if err != nil {
 			return err

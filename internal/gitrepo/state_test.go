@@ -162,6 +162,48 @@ func TestStateLease(t *testing.T) {
 	checkClean(t, s)
 }
 
+// TestStateChanges writes single files, and counts what that sends.
+func TestStateChanges(t *testing.T) {
+	s := serve(t, gitserver.Options{}, gitrepo.Options{})
+	var sent atomic.Int64
+	inner := gitserver.New(s.root, gitserver.Options{})
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		sent.Add(max(r.ContentLength, 0))
+		inner.ServeHTTP(w, r)
+	}))
+	defer web.Close()
+	repo := repository(t, openStore(t, t.TempDir(), gitrepo.Options{}), web.URL+"/shop/manifests.git")
+	s.repo = repo
+	head := s.commit("main", "", map[string]string{"a": "1"})
+	mustFetch(t, repo, "main", gitrepo.Auth{})
+	all := state("", "1", head)
+	for i := range 100 {
+		all.Files[fmt.Sprintf("apps/%d.yaml", i)] = []byte(noise(uint32(i), 1000))
+	}
+	one := mustPushState(t, repo, all, gitrepo.Auth{})
+	changes := state(one, "2", head)
+	changes.Changes, changes.Files = true, map[string][]byte{"apps/3.yaml": []byte("3"), "apps/4.yaml": nil}
+	sent.Store(0)
+	two := mustPushState(t, repo, changes, gitrepo.Auth{})
+	if n := sent.Load(); n == 0 || n > 10_000 {
+		t.Errorf("two files of 100 sent %d bytes", n)
+	}
+	all.Files["apps/3.yaml"] = []byte("3")
+	delete(all.Files, "apps/4.yaml")
+	got, err := repo.FetchState(t.Context(), stateRef, gitrepo.Auth{})
+	if diff := cmp.Diff(all.Files, got.Files); err != nil || got.Hash != two || diff != "" {
+		t.Errorf("%v\n%s", err, diff)
+	}
+	// What is so already makes no commit, and the whole is the same state.
+	changes.Lease, all.Lease = two, two
+	for name, u := range map[string]gitrepo.StateUpdate{"changes": changes, "the whole": all} {
+		if same := mustPushState(t, repo, u, gitrepo.Auth{}); same != two {
+			t.Errorf("%s of the same state made a commit: %s", name, same)
+		}
+	}
+	checkClean(t, s)
+}
+
 func TestStateRefuses(t *testing.T) {
 	s := serve(t, gitserver.Options{}, gitrepo.Options{MaxBlob: 1000})
 	head := s.commit("main", "", map[string]string{"a": "1"})
@@ -183,6 +225,7 @@ func TestStateRefuses(t *testing.T) {
 		"no name":         {with(func(u *gitrepo.StateUpdate) { u.Ref = "refs/sengu/" }), "is not a ref of ours"},
 		"no files":        {with(func(u *gitrepo.StateUpdate) { u.Files = nil }), "no file"},
 		"a nil file":      {with(func(u *gitrepo.StateUpdate) { u.Files = map[string][]byte{"a": nil} }), "has no content"},
+		"changes to none": {with(func(u *gitrepo.StateUpdate) { u.Changes = true }), "need the state"},
 		"a bad path":      {with(func(u *gitrepo.StateUpdate) { u.Files = map[string][]byte{"../a": {}} }), "is not a path"},
 		"too large":       {with(func(u *gitrepo.StateUpdate) { u.Files = map[string][]byte{"a": bytes.Repeat([]byte("x"), 17<<20)} }), "are allowed"},
 		"a short hash":    {with(func(u *gitrepo.StateUpdate) { u.Keep = []string{"abc"} }), "not a full commit hash"},
@@ -201,7 +244,7 @@ func TestStateRefuses(t *testing.T) {
 	}
 	// What others put there.
 	many := map[string]string{}
-	for i := range 10_001 {
+	for i := range 40_001 {
 		many[fmt.Sprintf("d%d/f%d", i%7, i)] = "x"
 	}
 	for name, files := range map[string]map[string]string{

@@ -9,6 +9,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -17,9 +18,10 @@ import (
 	"github.com/sengu-dev/sengu/api/v1alpha1"
 )
 
-// Names of the files of a record.
+// Names of the files of a record. Each service has one of its own below appsFolder, so that a change of one is the change
+// of one file.
 const (
-	appsFile     = "apps.yaml"
+	appsFolder   = "apps/"
 	fleetFile    = "fleet.yaml"
 	clustersFile = "clusters.yaml"
 	readmeFile   = "README.md"
@@ -51,21 +53,7 @@ type Record struct {
 
 // Of records the Apps of a fleet.
 func Of(fleet *v1alpha1.Fleet, apps []v1alpha1.App, clusters []v1alpha1.Cluster) Record {
-	r := Record{Fleet: *fleet.Spec.DeepCopy(), Clusters: map[string]v1alpha1.ClusterSpec{}}
-	for i := range apps {
-		app := &apps[i]
-		if app.Spec.Service == "" || app.Spec.Fleet != fleet.Name {
-			continue
-		}
-		is := App{Service: app.Spec.Service, Environment: app.Spec.Environment, Source: app.Spec.Source}
-		if app.Spec.LastGood != nil {
-			is.LastGood = app.Spec.LastGood.Source.Revision
-		}
-		r.Apps = append(r.Apps, is)
-	}
-	slices.SortFunc(r.Apps, func(a, b App) int {
-		return cmp.Or(cmp.Compare(a.Service, b.Service), cmp.Compare(a.Environment, b.Environment))
-	})
+	r := Record{Apps: AppsOf(fleet.Name, apps), Fleet: *fleet.Spec.DeepCopy(), Clusters: map[string]v1alpha1.ClusterSpec{}}
 	for i := range clusters {
 		used := slices.ContainsFunc(fleet.Spec.Environments, func(e v1alpha1.Environment) bool { return e.Cluster == clusters[i].Name })
 		if used {
@@ -75,10 +63,32 @@ func Of(fleet *v1alpha1.Fleet, apps []v1alpha1.App, clusters []v1alpha1.Cluster)
 	return r
 }
 
-// Revisions lists the commits that the record names, sorted and each once.
-func (r Record) Revisions() []string {
+// AppsOf records those Apps that a fleet made, in the order in which they are written.
+func AppsOf(fleet string, apps []v1alpha1.App) []App {
+	var all []App
+	for i := range apps {
+		app := &apps[i]
+		if app.Spec.Service == "" || app.Spec.Fleet != fleet {
+			continue
+		}
+		is := App{Service: app.Spec.Service, Environment: app.Spec.Environment, Source: app.Spec.Source}
+		if app.Spec.LastGood != nil {
+			is.LastGood = app.Spec.LastGood.Source.Revision
+		}
+		all = append(all, is)
+	}
+	slices.SortFunc(all, inOrder)
+	return all
+}
+
+func inOrder(a, b App) int {
+	return cmp.Or(cmp.Compare(a.Service, b.Service), cmp.Compare(a.Environment, b.Environment))
+}
+
+// Revisions lists the commits that Apps name, sorted and each once.
+func Revisions(apps []App) []string {
 	var all []string
-	for _, app := range r.Apps {
+	for _, app := range apps {
 		all = append(all, app.Source.Revision)
 		if app.LastGood != "" {
 			all = append(all, app.LastGood)
@@ -90,34 +100,75 @@ func (r Record) Revisions() []string {
 
 // Files returns the record as it is written.
 func (r Record) Files() (map[string][]byte, error) {
-	files := map[string][]byte{readmeFile: []byte(readme)}
-	for name, content := range map[string]any{appsFile: r.Apps, fleetFile: r.Fleet, clustersFile: r.Clusters} {
-		data, err := yaml.Marshal(content)
+	files, err := FilesOf(nil, r.Apps)
+	if err != nil {
+		return nil, err
+	}
+	files[readmeFile] = []byte(readme)
+	for name, content := range map[string]any{fleetFile: r.Fleet, clustersFile: r.Clusters} {
+		if files[name], err = encoded(name, content); err != nil {
+			return nil, err
+		}
+	}
+	return files, nil
+}
+
+// FilesOf returns the files of the services of these Apps, and nil for those of services that have no App left.
+func FilesOf(services []string, apps []App) (map[string][]byte, error) {
+	files := map[string][]byte{}
+	for _, service := range services {
+		files[fileOf(service)] = nil
+	}
+	by := map[string][]App{}
+	for _, app := range apps {
+		by[app.Service] = append(by[app.Service], app)
+	}
+	for service, its := range by {
+		name := fileOf(service)
+		data, err := encoded(name, its)
 		if err != nil {
-			return nil, fmt.Errorf("write %s: %w", name, err)
+			return nil, err
 		}
 		files[name] = data
 	}
 	return files, nil
 }
 
+func fileOf(service string) string { return appsFolder + service + ".yaml" }
+
+func encoded(name string, content any) ([]byte, error) {
+	data, err := yaml.Marshal(content)
+	if err != nil {
+		return nil, fmt.Errorf("write %s: %w", name, err)
+	}
+	return data, nil
+}
+
 // Read reads what Files has written. Files of another version are refused.
 func Read(files map[string][]byte) (Record, error) {
 	var r Record
-	var missing []string
-	for name, into := range map[string]any{appsFile: &r.Apps, fleetFile: &r.Fleet, clustersFile: &r.Clusters} {
-		data, ok := files[name]
-		if !ok {
-			missing = append(missing, name)
-			continue
+	into := map[string]any{fleetFile: &r.Fleet, clustersFile: &r.Clusters}
+	for _, name := range slices.Sorted(maps.Keys(into)) {
+		if _, ok := files[name]; !ok {
+			return Record{}, errors.New("the record lacks " + name)
 		}
-		if err := yaml.UnmarshalStrict(data, into); err != nil {
+	}
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		var err error
+		switch {
+		case strings.HasPrefix(name, appsFolder):
+			var its []App
+			err = yaml.UnmarshalStrict(files[name], &its)
+			r.Apps = append(r.Apps, its...)
+		case into[name] != nil:
+			err = yaml.UnmarshalStrict(files[name], into[name])
+		case name != readmeFile:
+			err = errors.New("no record has such a file: it was written by another version of Sengu, or by somebody else")
+		}
+		if err != nil {
 			return Record{}, fmt.Errorf("read %s: %w", name, err)
 		}
 	}
-	if len(missing) > 0 {
-		slices.Sort(missing)
-		return Record{}, errors.New("the record lacks " + strings.Join(missing, ", "))
-	}
+	slices.SortFunc(r.Apps, inOrder) // the names of files sort otherwise: web-2.yaml comes before web.yaml
 	return r, nil
 }

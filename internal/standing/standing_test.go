@@ -24,8 +24,8 @@ func TestRecord(t *testing.T) {
 	other := app("web", "prod", "y", "")
 	other.Spec.Fleet = "other"
 	clusters := []v1alpha1.Cluster{{ObjectMeta: metav1.ObjectMeta{Name: "c"}}, {ObjectMeta: metav1.ObjectMeta{Name: "unused"}}}
-	r := Of(fleet, []v1alpha1.App{app("web", "prod", "2", "1"), app("api", "prod", "2", ""), byHand, other}, clusters)
-	if diff := cmp.Diff([]string{"1", "2"}, r.Revisions()); diff != "" {
+	r := Of(fleet, []v1alpha1.App{app("web", "prod", "2", "1"), app("web-2", "prod", "2", ""), app("api", "prod", "2", ""), byHand, other}, clusters)
+	if diff := cmp.Diff([]string{"1", "2"}, Revisions(r.Apps)); diff != "" {
 		t.Errorf("revisions: -want +got:\n%s", diff)
 	}
 	files, err := r.Files()
@@ -39,21 +39,43 @@ func TestRecord(t *testing.T) {
 	if diff := cmp.Diff(r, back); diff != "" {
 		t.Errorf("what was written is read otherwise: -want +got:\n%s", diff)
 	}
-	if len(back.Apps) != 2 || back.Apps[0].Service != "api" || len(back.Clusters) != 1 {
+	if len(back.Apps) != 3 || back.Apps[0].Service != "api" || len(back.Clusters) != 1 {
 		t.Errorf("the record is %+v", back)
 	}
 }
 
-func TestReadRefuses(t *testing.T) {
-	if _, err := Read(map[string][]byte{appsFile: []byte("[]")}); err == nil || !strings.Contains(err.Error(), "clusters.yaml, fleet.yaml") {
-		t.Errorf("a record that lacks files: %v", err)
-	}
-	files, err := Record{}.Files()
+// TestFilesOf changes one service, and takes one away.
+func TestFilesOf(t *testing.T) {
+	apps := AppsOf("shop", []v1alpha1.App{app("web", "prod", "2", "1"), app("api", "dev", "1", ""), app("api", "prod", "1", "")})
+	all, err := FilesOf(nil, apps)
 	if err != nil {
 		t.Fatal(err)
 	}
-	files[appsFile] = []byte("- {servise: web}\n")
-	if _, err := Read(files); err == nil || !strings.Contains(err.Error(), "servise") {
-		t.Errorf("an unknown field: %v", err)
+	apps[0].Source.Revision = "3"
+	changes, err := FilesOf([]string{"api", "gone"}, apps[:2])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if is, there := changes["apps/gone.yaml"]; !there || is != nil || len(changes) != 2 {
+		t.Errorf("the changes are %q", changes)
+	}
+	if diff := cmp.Diff(strings.Replace(string(all["apps/api.yaml"]), "revision: \"1\"", "revision: \"3\"", 1), string(changes["apps/api.yaml"])); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func TestReadRefuses(t *testing.T) {
+	if _, err := Read(map[string][]byte{"apps/web.yaml": []byte("[]")}); err == nil || !strings.Contains(err.Error(), "lacks clusters.yaml") {
+		t.Errorf("a record that lacks files: %v", err)
+	}
+	for name, content := range map[string]string{"apps/web.yaml": "- {servise: web}\n", "apps.yaml": "[]\n"} {
+		files, err := Record{}.Files()
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[name] = []byte(content)
+		if _, err := Read(files); err == nil || !strings.Contains(err.Error(), "read "+name) {
+			t.Errorf("%s that no Sengu writes: %v", name, err)
+		}
 	}
 }

@@ -39,7 +39,7 @@ func TestRestore(t *testing.T) {
 	s.waitsBefore("web", second, "production", "approval")
 	ref := standing.Ref(fleetName)
 	s.eventually("what runs is written to Git", func() error {
-		out, err := exec.Command("git", "-C", s.repo.bare, "show", ref+":apps.yaml").Output()
+		out, err := exec.Command("git", "-C", s.repo.bare, "show", ref+":apps/web.yaml").Output()
 		if err != nil || !strings.Contains(string(out), first) || !strings.Contains(string(out), second) {
 			return fmt.Errorf("it is not (%w): %s", errors.Join(errors.New("no record"), err), out)
 		}

@@ -7,7 +7,6 @@ package keeper
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -27,10 +26,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
-	"github.com/sengu-dev/sengu/internal/controller/origin"
 	"github.com/sengu-dev/sengu/internal/controller/wake"
 	"github.com/sengu-dev/sengu/internal/gitrepo"
-	"github.com/sengu-dev/sengu/internal/standing"
 )
 
 const (
@@ -61,20 +58,43 @@ type Reconciler struct {
 // state is what is kept in mind of one Fleet's record.
 type state struct {
 	// due is when it is written, zero if nothing has changed since it was.
-	due time.Time
+	due   time.Time
+	stale stale
 	// lease is the commit of the record as it was written or read last.
 	lease string
 	// failed is why it could not be written the last time.
 	failed string
 }
 
+// stale is what of a record is out of date: all of it may be, or the files of services are.
+type stale struct {
+	all      bool
+	services map[string]bool
+}
+
+func (s *stale) any() bool { return s.all || len(s.services) > 0 }
+
+// byService is the index of the Apps that a Fleet made, by it and their service.
+const byService = "kept"
+
 // Setup registers r with mgr.
-func (r *Reconciler) Setup(mgr ctrl.Manager) error {
+func (r *Reconciler) Setup(ctx context.Context, mgr ctrl.Manager) error {
 	r.states = map[types.NamespacedName]*state{}
 	r.alarm = wake.NewAlarm(r.Clock, r.waker.Wake)
+	err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.App{}, byService, func(obj client.Object) []string {
+		app, ok := obj.(*v1alpha1.App)
+		if !ok || app.Spec.Service == "" {
+			return nil
+		}
+		return []string{app.Spec.Fleet + "/" + app.Spec.Service}
+	})
+	if err != nil {
+		return fmt.Errorf("index Apps: %w", err)
+	}
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("keeper").
-		Watches(&v1alpha1.Fleet{}, handler.EnqueueRequestsFromMapFunc(r.changedFleet), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		Watches(&v1alpha1.Fleet{}, handler.EnqueueRequestsFromMapFunc(r.changedFleet), builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, begins()))).
+		Watches(&v1alpha1.Cluster{}, handler.EnqueueRequestsFromMapFunc(r.changedCluster), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&v1alpha1.App{}, handler.EnqueueRequestsFromMapFunc(r.changedApp), builder.WithPredicates(moves())).
 		WatchesRawSource(r.waker.Source()).
 		WithOptions(controller.Options{MaxConcurrentReconciles: 2}).
@@ -85,6 +105,17 @@ func (r *Reconciler) Setup(mgr ctrl.Manager) error {
 func (r *Reconciler) Close() {
 	if r.alarm != nil {
 		r.alarm.Close()
+	}
+}
+
+// begins lets a Fleet through when it is compared for the first time.
+func begins() predicate.Predicate {
+	return predicate.Funcs{
+		UpdateFunc: func(e event.UpdateEvent) bool {
+			before, ok1 := e.ObjectOld.(*v1alpha1.Fleet)
+			after, ok2 := e.ObjectNew.(*v1alpha1.Fleet)
+			return ok1 && ok2 && before.Status.Revision == "" && after.Status.Revision != ""
+		},
 	}
 }
 
@@ -107,27 +138,51 @@ func revisionOf(app *v1alpha1.App) string {
 }
 
 func (r *Reconciler) changedFleet(_ context.Context, fleet client.Object) []reconcile.Request {
-	r.changed(client.ObjectKeyFromObject(fleet))
+	r.changed(client.ObjectKeyFromObject(fleet), everything)
+	return nil
+}
+
+func (r *Reconciler) changedCluster(ctx context.Context, cluster client.Object) []reconcile.Request {
+	var fleets v1alpha1.FleetList
+	if err := r.Client.List(ctx, &fleets, client.InNamespace(cluster.GetNamespace()), client.UnsafeDisableDeepCopy); err != nil {
+		r.Log.Error("list the Fleets of a cluster that has changed", "cluster", cluster.GetName(), "error", err)
+		return nil
+	}
+	for i := range fleets.Items {
+		fleet := &fleets.Items[i]
+		if slices.ContainsFunc(fleet.Spec.Environments, func(e v1alpha1.Environment) bool { return e.Cluster == cluster.GetName() }) {
+			r.changed(client.ObjectKeyFromObject(fleet), everything)
+		}
+	}
 	return nil
 }
 
 func (r *Reconciler) changedApp(_ context.Context, obj client.Object) []reconcile.Request {
 	if app, ok := obj.(*v1alpha1.App); ok && app.Spec.Service != "" {
-		r.changed(types.NamespacedName{Namespace: app.Namespace, Name: app.Spec.Fleet})
+		r.changed(types.NamespacedName{Namespace: app.Namespace, Name: app.Spec.Fleet}, app.Spec.Service)
 	}
 	return nil
 }
 
-// changed makes the record of a Fleet be written soon.
-func (r *Reconciler) changed(fleet types.NamespacedName) {
+// everything is named where a service is, and is the name of none.
+const everything = ""
+
+// changed makes what a record says of a service be written soon.
+func (r *Reconciler) changed(fleet types.NamespacedName, service string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	st := r.state(fleet)
-	if !st.due.IsZero() {
-		return
+	switch {
+	case st.stale.all || service == everything:
+		st.stale = stale{all: true}
+	case st.stale.services == nil:
+		st.stale.services = map[string]bool{service: true}
+	default:
+		st.stale.services[service] = true
 	}
-	st.due = r.Clock.Now().Add(settle)
-	r.alarm.Set(fleet, st.due)
+	if st.due.IsZero() {
+		r.wakeAt(fleet, st, r.Clock.Now().Add(settle))
+	}
 }
 
 func (r *Reconciler) state(fleet types.NamespacedName) *state {
@@ -139,28 +194,33 @@ func (r *Reconciler) state(fleet types.NamespacedName) *state {
 	return st
 }
 
+func (r *Reconciler) wakeAt(fleet types.NamespacedName, st *state, due time.Time) {
+	st.due = due
+	r.alarm.Set(fleet, due)
+}
+
 // Reconcile writes the record of one Fleet.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
-	r.mu.Lock()
-	st := r.state(req.NamespacedName)
-	lease := st.lease
-	st.due = time.Time{} // a change from here on is written by the next commit
-	r.mu.Unlock()
 	fleet := &v1alpha1.Fleet{}
-	if err := r.Client.Get(ctx, req.NamespacedName, fleet); err != nil {
-		return ctrl.Result{}, client.IgnoreNotFound(err)
+	err := r.Client.Get(ctx, req.NamespacedName, fleet)
+	if client.IgnoreNotFound(err) != nil {
+		return ctrl.Result{}, err
 	}
 	// A Fleet that has not been compared yet may have a record that says what it has to begin with.
-	if fleet.Status.Revision == "" || fleet.Spec.Suspend || !fleet.DeletionTimestamp.IsZero() {
+	may := err == nil && fleet.Status.Revision != "" && !fleet.Spec.Suspend && fleet.DeletionTimestamp.IsZero()
+	what, lease := r.take(req.NamespacedName, err == nil, may)
+	if !what.any() {
 		return ctrl.Result{}, nil
 	}
-	next, err := r.write(ctx, fleet, lease)
+	next, err := r.write(ctx, fleet, what, lease)
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	st := r.state(req.NamespacedName)
 	if err == nil {
 		st.lease, st.failed = next, ""
 		return ctrl.Result{}, nil
 	}
+	st.stale = stale{all: true}
 	if ctx.Err() != nil {
 		return ctrl.Result{}, ctx.Err()
 	}
@@ -169,54 +229,26 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		r.Log.Warn("what runs is not written to Git", "fleet", fleet.Name, "error", err)
 		r.Events.Eventf(fleet, nil, "Warning", "StateNotPushed", "PushState", "%s", err.Error())
 	}
-	st.due = r.Clock.Now().Add(retry)
-	r.alarm.Set(req.NamespacedName, st.due)
+	r.wakeAt(req.NamespacedName, st, r.Clock.Now().Add(retry))
 	return ctrl.Result{}, nil
 }
 
-// write pushes the record, and returns the commit that holds it.
-func (r *Reconciler) write(ctx context.Context, fleet *v1alpha1.Fleet, lease string) (string, error) {
-	var apps v1alpha1.AppList
-	var clusters v1alpha1.ClusterList
-	for _, list := range []client.ObjectList{&apps, &clusters} {
-		if err := r.Client.List(ctx, list, client.InNamespace(fleet.Namespace), client.UnsafeDisableDeepCopy); err != nil {
-			return "", fmt.Errorf("list what fleet %s runs: %w", fleet.Name, err)
-		}
+// take returns what of a record is to be written now, which is nothing if it may not be, and what it is written onto. A
+// Fleet that is not there any more is forgotten.
+func (r *Reconciler) take(fleet types.NamespacedName, there, may bool) (stale, string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !there {
+		delete(r.states, fleet)
+		return stale{}, ""
 	}
-	record := standing.Of(fleet, apps.Items, clusters.Items)
-	if len(record.Apps) == 0 {
-		return lease, nil
+	st := r.state(fleet)
+	st.due = time.Time{} // a change from here on is written by the next commit
+	if !may {
+		return stale{}, ""
 	}
-	files, err := record.Files()
-	if err != nil {
-		return "", err
-	}
-	repository, err := r.Repositories.Repository(fleet.Spec.Git.URL)
-	if err != nil {
-		return "", err
-	}
-	auth, err := origin.Auth(ctx, r.Client, fleet)
-	if err != nil {
-		return "", err
-	}
-	update := gitrepo.StateUpdate{
-		Ref: standing.Ref(fleet.Name), Files: files, Keep: r.known(ctx, repository, record.Revisions()), Lease: lease,
-		Author: gitrepo.Identity{Name: "sengu", Email: "sengu@localhost"}, Message: "What fleet " + fleet.Name + " runs",
-	}
-	next, err := repository.PushState(ctx, update, auth)
-	if !errors.Is(err, gitrepo.ErrRace) {
-		return next, err
-	}
-	// After a start, or beside another Sengu, the ref is not where it was seen last.
-	there, err := repository.FetchState(ctx, update.Ref, auth)
-	if err != nil && !errors.Is(err, gitrepo.ErrStateMissing) {
-		return "", err
-	}
-	update.Lease = there.Hash
-	return repository.PushState(ctx, update, auth)
-}
-
-// known leaves out the commits that the mirror does not hold, which cannot be named as ancestors.
-func (r *Reconciler) known(ctx context.Context, repository *gitrepo.Repository, revisions []string) []string {
-	return slices.DeleteFunc(revisions, func(revision string) bool { return !repository.Has(ctx, revision) })
+	what := st.stale
+	st.stale = stale{}
+	what.all = what.all || what.any() && st.lease == ""
+	return what, st.lease
 }
