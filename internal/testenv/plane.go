@@ -157,7 +157,7 @@ func (c *Cluster) Start(t testing.TB) {
 }
 
 func (c *Cluster) start() error {
-	binary, err := findBinary()
+	binary, err := Program("localplane", "localplane", binaryVariable)
 	if err != nil {
 		return err
 	}
@@ -239,35 +239,6 @@ func (c *Cluster) stop() error {
 		<-ended
 		return fmt.Errorf("localplane did not stop within %s and was killed", stopTimeout)
 	}
-}
-
-// findBinary looks for bin/localplane beside the go.mod of the module that is tested.
-func findBinary() (string, error) {
-	if path := os.Getenv(binaryVariable); path != "" {
-		if _, err := os.Stat(path); err != nil { //nolint:gosec // named by whoever runs the tests
-			return "", fmt.Errorf("%s: %w", binaryVariable, err)
-		}
-		return path, nil
-	}
-	dir, err := os.Getwd()
-	if err != nil {
-		return "", err
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			break
-		}
-		parent := filepath.Dir(dir)
-		if parent == dir {
-			return "", errors.New("there is no go.mod above the test: set " + binaryVariable)
-		}
-		dir = parent
-	}
-	path := filepath.Join(dir, "bin", "localplane")
-	if _, err := os.Stat(path); err != nil {
-		return "", errors.New("bin/localplane is missing: run `make localplane` at the root of the repository, or set " + binaryVariable)
-	}
-	return path, nil
 }
 
 // tail keeps the end of what is written to it.

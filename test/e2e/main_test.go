@@ -14,6 +14,7 @@ import (
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/sengu-dev/sengu/internal/render"
+	"github.com/sengu-dev/sengu/internal/testenv"
 )
 
 const (
@@ -81,10 +82,10 @@ func theWorld(t testing.TB) *world {
 func newWorld() (*world, error) {
 	w := &world{}
 	var err error
-	if w.binary, err = program("sengu", senguVariable); err != nil {
+	if w.binary, err = testenv.Program("sengu", "build", senguVariable); err != nil {
 		return nil, err
 	}
-	if w.localplane, err = program("localplane", planeVariable); err != nil {
+	if w.localplane, err = testenv.Program("localplane", "build", planeVariable); err != nil {
 		return nil, err
 	}
 	if w.dir, err = os.MkdirTemp("", "sengu-e2e-"); err != nil {
@@ -121,30 +122,4 @@ func (w *world) end(keep bool) error {
 		errs = append(errs, os.RemoveAll(w.dir))
 	}
 	return errors.Join(errs...)
-}
-
-// program finds a program that `make build` makes.
-func program(name, variable string) (string, error) {
-	if path := os.Getenv(variable); path != "" {
-		_, err := os.Stat(path)
-		return path, err
-	}
-	dir, err := os.Getwd()
-	if err != nil {
-		return "", err
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			break
-		}
-		if filepath.Dir(dir) == dir {
-			return "", errors.New("there is no go.mod above the test: set " + variable)
-		}
-		dir = filepath.Dir(dir)
-	}
-	path := filepath.Join(dir, "bin", name)
-	if _, err := os.Stat(path); err != nil {
-		return "", fmt.Errorf("bin/%s is missing: run `make build` at the root of the repository, or set %s", name, variable)
-	}
-	return path, nil
 }

@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/sengu-dev/sengu/internal/testenv"
 )
 
 // binaryVariable names the environment variable that says where the binary is. Its files are beside it, in a folder of
@@ -73,9 +75,12 @@ func Start(t testing.TB) *Server {
 
 // Launch starts a Gitea for more than one test: for a TestMain, which also calls Stop.
 func Launch() (*Server, error) {
-	binary, err := findBinary()
+	binary, err := testenv.Program("gitea", "gitea", binaryVariable)
 	if err != nil {
 		return nil, err
+	}
+	if _, err := os.Stat(filepath.Join(binary+"-data", "templates")); err != nil {
+		return nil, fmt.Errorf("what gitea shows is not beside it: run `make gitea` at the root of the repository: %w", err)
 	}
 	dir, err := os.MkdirTemp("", "sengu-gitea-")
 	if err != nil {
@@ -214,31 +219,4 @@ func (s *Server) tail() string {
 		return err.Error()
 	}
 	return strings.TrimSpace(string(data[max(0, len(data)-4096):]))
-}
-
-// findBinary looks for bin/gitea beside the go.mod of the module that is tested.
-func findBinary() (string, error) {
-	path := os.Getenv(binaryVariable)
-	if path == "" {
-		dir, err := os.Getwd()
-		if err != nil {
-			return "", err
-		}
-		for {
-			if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-				break
-			}
-			if dir == filepath.Dir(dir) {
-				return "", errors.New("there is no go.mod above the test: set " + binaryVariable)
-			}
-			dir = filepath.Dir(dir)
-		}
-		path = filepath.Join(dir, "bin", "gitea")
-	}
-	for _, p := range []string{path, filepath.Join(path+"-data", "templates")} {
-		if _, err := os.Stat(p); err != nil { //nolint:gosec // named by whoever runs the tests
-			return "", fmt.Errorf("%s is missing: run `make gitea` at the root of the repository, or set %s", p, binaryVariable)
-		}
-	}
-	return path, nil
 }
