@@ -95,6 +95,7 @@ func (m *made) pack(tip string) ([]byte, error) {
 	var b bytes.Buffer
 	b.WriteString("PACK")
 	_ = binary.Write(&b, binary.BigEndian, [2]uint32{2, uint32(len(names))}) //nolint:gosec // a write has a few thousand files at most
+	z := zlib.NewWriter(&b)                                                  // one for all: it is large
 	for _, name := range names {
 		obj := m.byHash[name]
 		size := uint64(obj.size) //nolint:gosec // a length
@@ -104,7 +105,7 @@ func (m *made) pack(tip string) ([]byte, error) {
 			head = byte(size & 0x7f)
 		}
 		b.WriteByte(head)
-		z := zlib.NewWriter(&b)
+		z.Reset(&b)
 		if _, err := z.Write(obj.data); err != nil {
 			return nil, fmt.Errorf("write pack: %w", err)
 		}
