@@ -245,7 +245,8 @@ func Environment(fleet *v1alpha1.Fleet, name string) (v1alpha1.Environment, bool
 // SpecOf returns what the App of a place, which is in env, should be at revision.
 func SpecOf(fleet *v1alpha1.Fleet, env v1alpha1.Environment, at Place, revision string) v1alpha1.AppSpec {
 	selfHeal := fleet.Spec.SelfHeal == nil || *fleet.Spec.SelfHeal
-	namespace := strings.NewReplacer("{service}", at.Service, "{environment}", at.Environment).Replace(cmp.Or(env.Namespace, "{service}"))
+	namespace := strings.ReplaceAll(cmp.Or(env.Namespace, "{service}"), "{service}", at.Service)
+	namespace = strings.ReplaceAll(namespace, "{environment}", at.Environment)
 	return v1alpha1.AppSpec{
 		Fleet: fleet.Name, Service: at.Service, Environment: at.Environment,
 		Source:             v1alpha1.AppSource{Revision: revision, Path: at.Path, Cluster: env.Cluster, Namespace: namespace},
