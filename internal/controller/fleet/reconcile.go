@@ -92,11 +92,11 @@ func interval(fleet *v1alpha1.Fleet) time.Duration {
 
 // report writes what was found into the status.
 func (r *Reconciler) report(fleet *v1alpha1.Fleet, st *state, revision string, p plan) {
+	fleet.Status.Comparing = comparing(fleet, revision, r.planner.pending(client.ObjectKeyFromObject(fleet)))
 	fleet.Status.Revision = revision
 	fleet.Status.Services = int32(min(p.Services, 1<<30)) //nolint:gosec // bounded
 	fleet.Status.Apps = int32(min(p.Apps, 1<<30))         //nolint:gosec // bounded
 	fleet.Status.PendingRemoval = p.Waiting
-	fleet.Status.Comparing = int32(min(r.planner.pending(client.ObjectKeyFromObject(fleet)), 1<<30)) //nolint:gosec // bounded
 	switch {
 	case st.fetchErr != nil:
 		r.fail(fleet, "FetchFailed", st.fetchErr)
@@ -112,6 +112,15 @@ func (r *Reconciler) report(fleet *v1alpha1.Fleet, st *state, revision string, p
 	default:
 		r.settle(fleet, metav1.ConditionTrue, "Compared", "every App has been compared with the branch")
 	}
+}
+
+// comparing is how many services are said to be compared. What has been compared once is looked at again after a start,
+// and that is no news: nothing is written for it.
+func comparing(fleet *v1alpha1.Fleet, revision string, pending int) int32 {
+	if fleet.Status.Revision == revision && fleet.Status.Comparing == 0 {
+		return 0
+	}
+	return int32(min(pending, 1<<30)) //nolint:gosec // bounded
 }
 
 func withWhy(why string) string {
