@@ -148,10 +148,9 @@ func encoded(name string, content any) ([]byte, error) {
 func Read(files map[string][]byte) (Record, error) {
 	var r Record
 	into := map[string]any{fleetFile: &r.Fleet, clustersFile: &r.Clusters}
-	for _, name := range slices.Sorted(maps.Keys(into)) {
-		if _, ok := files[name]; !ok {
-			return Record{}, errors.New("the record lacks " + name)
-		}
+	missing := slices.DeleteFunc(slices.Sorted(maps.Keys(into)), func(name string) bool { return files[name] != nil })
+	if len(missing) > 0 {
+		return Record{}, errors.New("the record lacks " + strings.Join(missing, ", "))
 	}
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		var err error

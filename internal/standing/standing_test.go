@@ -65,16 +65,18 @@ func TestFilesOf(t *testing.T) {
 }
 
 func TestReadRefuses(t *testing.T) {
-	if _, err := Read(map[string][]byte{"apps/web.yaml": []byte("[]")}); err == nil || !strings.Contains(err.Error(), "lacks clusters.yaml") {
+	if _, err := Read(map[string][]byte{"apps/web.yaml": []byte("[]")}); err == nil || !strings.Contains(err.Error(), "lacks clusters.yaml, fleet.yaml") {
 		t.Errorf("a record that lacks files: %v", err)
 	}
-	for name, content := range map[string]string{"apps/web.yaml": "- {servise: web}\n", "apps.yaml": "[]\n"} {
+	for name, tc := range map[string]struct{ content, want string }{
+		"apps/web.yaml": {"- {servise: web}\n", "servise"}, "apps.yaml": {"[]\n", "no record has such a file"},
+	} {
 		files, err := Record{}.Files()
 		if err != nil {
 			t.Fatal(err)
 		}
-		files[name] = []byte(content)
-		if _, err := Read(files); err == nil || !strings.Contains(err.Error(), "read "+name) {
+		files[name] = []byte(tc.content)
+		if _, err := Read(files); err == nil || !strings.Contains(err.Error(), "read "+name) || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s that no Sengu writes: %v", name, err)
 		}
 	}
