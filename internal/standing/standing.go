@@ -148,7 +148,10 @@ func encoded(name string, content any) ([]byte, error) {
 func Read(files map[string][]byte) (Record, error) {
 	var r Record
 	into := map[string]any{fleetFile: &r.Fleet, clustersFile: &r.Clusters}
-	missing := slices.DeleteFunc(slices.Sorted(maps.Keys(into)), func(name string) bool { return files[name] != nil })
+	missing := slices.DeleteFunc(slices.Sorted(maps.Keys(into)), func(name string) bool {
+		_, there := files[name]
+		return there
+	})
 	if len(missing) > 0 {
 		return Record{}, errors.New("the record lacks " + strings.Join(missing, ", "))
 	}
