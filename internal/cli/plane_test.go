@@ -76,11 +76,11 @@ func installed(t *testing.T) (planes, string) {
 	return planes{t, c}, kubeconfig
 }
 
-// apply makes the objects of a file, with their status. $NS in it is the namespace of the script, and $AGO1H the time
-// an hour ago.
+// apply makes the objects of a file, with their status. $NS in it is the namespace of the script, and $AGO20H the time
+// 20 hours ago: an age that stays the same for as long as a script may take.
 func (p planes) apply(ts *testscript.TestScript, _ bool, args []string) {
 	text := ts.ReadFile(args[0])
-	text = strings.NewReplacer("$NS", ts.Getenv("NS"), "$AGO1H", time.Now().UTC().Add(-time.Hour).Format(time.RFC3339)).Replace(text)
+	text = strings.NewReplacer("$NS", ts.Getenv("NS"), "$AGO20H", time.Now().UTC().Add(-20*time.Hour).Format(time.RFC3339)).Replace(text)
 	for document := range strings.SplitSeq(text, "\n---\n") {
 		var u unstructured.Unstructured
 		ts.Check(yaml.Unmarshal([]byte(document), &u.Object))
