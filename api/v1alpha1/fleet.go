@@ -1,6 +1,10 @@
 package v1alpha1
 
-import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+import (
+	"slices"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
 
 // GitSource says where a repository is and how to read it.
 type GitSource struct {
@@ -206,6 +210,11 @@ type FleetSpec struct {
 	// suspend stops the fleet: no commit moves any App. Drift is still undone.
 	// +optional
 	Suspend bool `json:"suspend,omitempty"`
+}
+
+// DeliversTo says whether an environment of the Fleet is in a cluster.
+func (s *FleetSpec) DeliversTo(cluster string) bool {
+	return slices.ContainsFunc(s.Environments, func(e Environment) bool { return e.Cluster == cluster })
 }
 
 // FleetStatus is what Sengu has found in the repository.

@@ -55,8 +55,7 @@ type Record struct {
 func Of(fleet *v1alpha1.Fleet, apps []v1alpha1.App, clusters []v1alpha1.Cluster) Record {
 	r := Record{Apps: AppsOf(fleet.Name, apps), Fleet: *fleet.Spec.DeepCopy(), Clusters: map[string]v1alpha1.ClusterSpec{}}
 	for i := range clusters {
-		used := slices.ContainsFunc(fleet.Spec.Environments, func(e v1alpha1.Environment) bool { return e.Cluster == clusters[i].Name })
-		if used {
+		if fleet.Spec.DeliversTo(clusters[i].Name) {
 			r.Clusters[clusters[i].Name] = *clusters[i].Spec.DeepCopy()
 		}
 	}

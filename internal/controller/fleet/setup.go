@@ -11,7 +11,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,6 +29,7 @@ import (
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
 	"github.com/sengu-dev/sengu/internal/controller/handover"
+	"github.com/sengu-dev/sengu/internal/controller/origin"
 	"github.com/sengu-dev/sengu/internal/controller/record"
 	"github.com/sengu-dev/sengu/internal/controller/target"
 	"github.com/sengu-dev/sengu/internal/controller/wake"
@@ -125,16 +125,13 @@ func (r *Reconciler) Setup(mgr ctrl.Manager) error {
 
 // clusterChanged wakes the Fleets that deliver to a cluster: after a start, they wait to hear of each.
 func (r *Reconciler) clusterChanged(cluster types.NamespacedName) {
-	var fleets v1alpha1.FleetList
-	if err := r.Client.List(context.Background(), &fleets, client.InNamespace(cluster.Namespace)); err != nil { // a read of the cache
-		r.Log.Error("list the Fleets of a cluster that changed", "cluster", cluster.Name, "error", err)
+	fleets, err := origin.FleetsOn(context.Background(), r.Client, cluster) // a read of the cache
+	if err != nil {
+		r.Log.Error("wake the Fleets of a cluster that changed", "error", err)
 		return
 	}
-	for i := range fleets.Items {
-		fleet := &fleets.Items[i]
-		if slices.ContainsFunc(fleet.Spec.Environments, func(e v1alpha1.Environment) bool { return e.Cluster == cluster.Name }) {
-			r.waker.Wake(client.ObjectKeyFromObject(fleet))
-		}
+	for _, fleet := range fleets {
+		r.waker.Wake(fleet)
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"time"
 
@@ -26,6 +25,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
+	"github.com/sengu-dev/sengu/internal/controller/origin"
 	"github.com/sengu-dev/sengu/internal/controller/wake"
 	"github.com/sengu-dev/sengu/internal/gitrepo"
 )
@@ -143,16 +143,13 @@ func (r *Reconciler) changedFleet(_ context.Context, fleet client.Object) []reco
 }
 
 func (r *Reconciler) changedCluster(ctx context.Context, cluster client.Object) []reconcile.Request {
-	var fleets v1alpha1.FleetList
-	if err := r.Client.List(ctx, &fleets, client.InNamespace(cluster.GetNamespace()), client.UnsafeDisableDeepCopy); err != nil {
-		r.Log.Error("list the Fleets of a cluster that has changed", "cluster", cluster.GetName(), "error", err)
+	fleets, err := origin.FleetsOn(ctx, r.Client, client.ObjectKeyFromObject(cluster))
+	if err != nil {
+		r.Log.Error("note that a cluster has changed", "error", err)
 		return nil
 	}
-	for i := range fleets.Items {
-		fleet := &fleets.Items[i]
-		if slices.ContainsFunc(fleet.Spec.Environments, func(e v1alpha1.Environment) bool { return e.Cluster == cluster.GetName() }) {
-			r.changed(client.ObjectKeyFromObject(fleet), everything)
-		}
+	for _, fleet := range fleets {
+		r.changed(fleet, everything)
 	}
 	return nil
 }
