@@ -95,7 +95,8 @@ func (m *made) pack(tip string) ([]byte, error) {
 	var b bytes.Buffer
 	b.WriteString("PACK")
 	_ = binary.Write(&b, binary.BigEndian, [2]uint32{2, uint32(len(names))}) //nolint:gosec // a write has a few thousand files at most
-	z := zlib.NewWriter(&b)                                                  // one for all: it is large
+	// One for all: it is large.
+	z := zlib.NewWriter(&b)
 	for _, name := range names {
 		obj := m.byHash[name]
 		size := uint64(obj.size) //nolint:gosec // a length

@@ -199,13 +199,15 @@ func (r *Reconciler) wakeAt(fleet types.NamespacedName, st *state, due time.Time
 // Reconcile writes the record of one Fleet.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	fleet := &v1alpha1.Fleet{}
-	err := r.Client.Get(ctx, req.NamespacedName, fleet)
-	if client.IgnoreNotFound(err) != nil {
-		return ctrl.Result{}, err
+	if err := r.Client.Get(ctx, req.NamespacedName, fleet); err != nil {
+		if client.IgnoreNotFound(err) == nil {
+			r.forget(req.NamespacedName)
+		}
+		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	// A Fleet that has not been compared yet may have a record that says what it has to begin with.
-	may := err == nil && fleet.Status.Revision != "" && !fleet.Spec.Suspend && fleet.DeletionTimestamp.IsZero()
-	what, lease := r.take(req.NamespacedName, err == nil, may)
+	may := fleet.Status.Revision != "" && !fleet.Spec.Suspend && fleet.DeletionTimestamp.IsZero()
+	what, lease := r.take(req.NamespacedName, may)
 	if !what.any() {
 		return ctrl.Result{}, nil
 	}
@@ -230,15 +232,17 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	return ctrl.Result{}, nil
 }
 
-// take returns what of a record is to be written now, which is nothing if it may not be, and what it is written onto. A
-// Fleet that is not there any more is forgotten.
-func (r *Reconciler) take(fleet types.NamespacedName, there, may bool) (stale, string) {
+// forget drops what is kept in mind of a Fleet that is gone.
+func (r *Reconciler) forget(fleet types.NamespacedName) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !there {
-		delete(r.states, fleet)
-		return stale{}, ""
-	}
+	delete(r.states, fleet)
+}
+
+// take returns what of a record is to be written now, which is nothing if it may not be, and what it is written onto.
+func (r *Reconciler) take(fleet types.NamespacedName, may bool) (stale, string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	st := r.state(fleet)
 	st.due = time.Time{} // a change from here on is written by the next commit
 	if !may {
