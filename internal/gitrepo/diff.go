@@ -3,6 +3,7 @@ package gitrepo
 import (
 	"context"
 	"fmt"
+	"iter"
 	"maps"
 	"path"
 	"slices"
@@ -48,6 +49,9 @@ func (c Changes) Get(p string) (Change, bool) {
 	change, ok := c.byPath[path.Clean(p)]
 	return change, ok
 }
+
+// All gives the changes, in no order.
+func (c Changes) All() iter.Seq[Change] { return maps.Values(c.byPath) }
 
 // Paths are the paths that differ, sorted.
 func (c Changes) Paths() []string { return slices.Sorted(maps.Keys(c.byPath)) }

@@ -1,7 +1,7 @@
 // Package layout knows how a Fleet's repository is laid out: which folder holds which service in which environment, and
 // what the App of such a folder is called and runs from.
 //
-// It is pure: it looks at names and hashes of a tree that it is given, and never into a file. It refuses names that no
+// It is pure: it looks at the names in a tree that it is given, and never into a file. It refuses names that no
 // Kubernetes object could have.
 package layout
 
@@ -17,12 +17,6 @@ import (
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
 )
-
-// Tree is a tree whose folders are known by a hash of all that is below them.
-type Tree interface {
-	fs.FS
-	Hash(name string) (string, error)
-}
 
 // Place is a folder of the layout: one service in one environment.
 type Place struct {
@@ -73,79 +67,25 @@ func unquote(s string) string {
 	return b.String()
 }
 
-// Memo remembers what was found below a folder, so that a commit costs only the folders that it changed. A folder is
-// known by its hash, which covers everything below it.
-type Memo map[memoKey][]Place
-
-type memoKey struct {
-	hash                 string
-	depth                int
-	service, environment string
-}
-
 // List returns the places of fsys that the layout describes, in the order of their paths.
 func (l Layout) List(fsys fs.FS) ([]Place, error) {
 	d := discovery{layout: l, tree: fsys}
-	return d.read(".", 0, Place{})
-}
-
-// Discover is List for a tree that is looked at again and again. old is the Memo of the call before (or nil); the Memo
-// returned holds what this call used and nothing else, so that it does not grow.
-func (l Layout) Discover(t Tree, old Memo) ([]Place, Memo, error) {
-	d := discovery{layout: l, tree: t, hash: t.Hash, old: old, fresh: Memo{}}
-	places, err := d.below(".", 0, Place{})
-	return places, d.fresh, err
+	return d.below(".", 0, Place{})
 }
 
 type discovery struct {
 	layout Layout
 	tree   fs.FS
-	// hash is nil if nothing is to be remembered.
-	hash  func(string) (string, error)
-	old   Memo
-	fresh Memo
+	// linked is true once a symbolic link was met where a folder is looked for.
+	linked bool
 }
 
-// below lists the places under dir, whose elements match the layout's patterns before depth. Paths in the memo are
-// relative to dir, so that a renamed folder is still remembered.
+// below lists the places under dir, whose elements match the layout's patterns before depth.
 func (d *discovery) below(dir string, depth int, at Place) ([]Place, error) {
 	if depth == len(d.layout) {
 		return []Place{{Service: at.Service, Environment: at.Environment, Path: dir}}, nil
 	}
-	if d.hash == nil {
-		return d.read(dir, depth, at)
-	}
-	hash, err := d.hash(dir)
-	if err != nil {
-		return nil, fmt.Errorf("read folder %s: %w", dir, err)
-	}
-	key := memoKey{hash, depth, at.Service, at.Environment}
-	if relative, ok := d.old[key]; ok {
-		d.fresh[key] = relative
-		return absolute(dir, relative), nil
-	}
-	found, err := d.read(dir, depth, at)
-	if err != nil {
-		return nil, err
-	}
-	relative := make([]Place, len(found))
-	for i, p := range found {
-		relative[i] = p
-		if dir != "." {
-			relative[i].Path = strings.TrimPrefix(p.Path, dir+"/")
-		}
-	}
-	d.fresh[key] = relative
-	return found, nil
-}
-
-func absolute(dir string, relative []Place) []Place {
-	out := make([]Place, len(relative))
-	for i, p := range relative {
-		out[i] = p
-		out[i].Path = path.Join(dir, p.Path)
-	}
-	return out
+	return d.read(dir, depth, at)
 }
 
 // read looks into dir for the folders that match the pattern at depth.
@@ -163,7 +103,7 @@ func (d *discovery) read(dir string, depth int, at Place) ([]Place, error) {
 	}
 	var found []Place
 	for _, entry := range entries {
-		next, ok := d.match(entry.Name(), depth, at)
+		next, ok := d.layout.match(entry.Name(), depth, at)
 		if !ok || (!entry.IsDir() && entry.Type()&fs.ModeSymlink == 0) {
 			continue
 		}
@@ -183,8 +123,13 @@ func (d *discovery) read(dir string, depth int, at Place) ([]Place, error) {
 	return found, nil
 }
 
+// isDir reports whether there is a folder, or a link to one.
 func (d *discovery) isDir(name string) (bool, error) {
-	info, err := fs.Stat(d.tree, name)
+	info, err := fs.Lstat(d.tree, name)
+	if err == nil && info.Mode()&fs.ModeSymlink != 0 {
+		d.linked = true
+		info, err = fs.Stat(d.tree, name)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
@@ -195,8 +140,8 @@ func (d *discovery) isDir(name string) (bool, error) {
 }
 
 // match reads the placeholders out of one path element.
-func (d *discovery) match(name string, depth int, at Place) (Place, bool) {
-	re := d.layout[depth]
+func (l Layout) match(name string, depth int, at Place) (Place, bool) {
+	re := l[depth]
 	m := re.FindStringSubmatch(name)
 	if m == nil {
 		return at, false

@@ -1,55 +1,21 @@
 package layout
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"io/fs"
-	"slices"
-	"strings"
 	"testing"
 	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
 )
 
-// files is a tree whose hashes are made of the names and contents below a folder, and which counts what is read.
-type files struct {
-	fstest.MapFS
-	listed *int
-}
-
-func newFiles(names ...string) files {
-	f := files{fstest.MapFS{}, new(int)}
+func newFiles(names ...string) fstest.MapFS {
+	tree := fstest.MapFS{}
 	for _, name := range names {
-		f.MapFS[name] = &fstest.MapFile{Data: []byte(name)}
+		tree[name] = &fstest.MapFile{Data: []byte(name)}
 	}
-	return f
+	return tree
 }
 
-func (f files) ReadDir(name string) ([]fs.DirEntry, error) {
-	*f.listed++
-	return f.MapFS.ReadDir(name)
-}
-
-func (f files) Hash(name string) (string, error) {
-	if _, err := fs.Stat(f.MapFS, name); err != nil {
-		return "", err
-	}
-	var below []string
-	for file, content := range f.MapFS {
-		if rest, ok := strings.CutPrefix(file, name+"/"); ok || name == "." {
-			if name == "." {
-				rest = file
-			}
-			below = append(below, rest+"="+string(content.Data))
-		}
-	}
-	slices.Sort(below)
-	sum := sha256.Sum256([]byte(strings.Join(below, "\n")))
-	return hex.EncodeToString(sum[:]), nil
-}
-
-func TestDiscover(t *testing.T) {
+func TestList(t *testing.T) {
 	cases := map[string]struct {
 		reason string
 		layout string
@@ -106,54 +72,14 @@ func TestDiscover(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, _, err := l.Discover(newFiles(tc.files...), nil)
+			got, err := l.List(newFiles(tc.files...))
 			if err != nil {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(tc.want, got); diff != "" {
 				t.Errorf("%s: -want +got:\n%s", tc.reason, diff)
 			}
-			listed, err := l.List(newFiles(tc.files...))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(tc.want, listed); diff != "" {
-				t.Errorf("%s: without a memory: -want +got:\n%s", tc.reason, diff)
-			}
 		})
-	}
-}
-
-func TestDiscoverReadsOnlyWhatChanged(t *testing.T) {
-	l, err := Parse("apps/{service}/overlays/{environment}")
-	if err != nil {
-		t.Fatal(err)
-	}
-	tree := newFiles("apps/a/overlays/develop/x", "apps/b/overlays/develop/x", "apps/c/overlays/develop/x")
-	first, remembered, err := l.Discover(tree, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tree.MapFS["apps/c/overlays/staging/x"] = &fstest.MapFile{}
-	*tree.listed = 0
-	second, remembered, err := l.Discover(tree, remembered)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(second) != len(first)+1 {
-		t.Errorf("found %d places after one was added to %d", len(second), len(first))
-	}
-	if want := 2; *tree.listed != want {
-		t.Errorf("listed %d folders, want %d: apps and the one service that changed", *tree.listed, want)
-	}
-	tree.MapFS["apps/renamed/overlays/develop/x"] = tree.MapFS["apps/a/overlays/develop/x"]
-	delete(tree.MapFS, "apps/a/overlays/develop/x")
-	third, _, err := l.Discover(tree, remembered)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !slices.Contains(third, Place{"renamed", "develop", "apps/renamed/overlays/develop"}) {
-		t.Errorf("a renamed folder is not found: %v", third)
 	}
 }
 

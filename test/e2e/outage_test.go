@@ -201,6 +201,26 @@ func TestAnotherCluster(t *testing.T) {
 	s.kept(s.dev, before, 4)
 }
 
+// TestAnotherRepository moves a Fleet to a repository that shares no history with the one before: what differs is a change
+// like every other, and what is the same stays as it is.
+func TestAnotherRepository(t *testing.T) {
+	t.Parallel()
+	s := newSengu(t, onlyDev)
+	content := fourObjects(folder("web", "dev"), "web", "one").with(fourObjects(folder("api", "dev"), "api", "one"))
+	s.synced(s.repo.commit(content), 2)
+	before := s.uids(s.dev)
+	s.repo = newRepository(t, s.repo.token)
+	head := s.repo.commit(content.with(fourObjects(folder("web", "dev"), "web", "two")))
+	s.patch(s.home, s.theFleet(), fmt.Sprintf(`{"spec":{"git":{"url":%q}}}`, s.repo.url()))
+	s.eventually("what the other repository says is delivered", func() error { return s.holds(s.dev, "web", "two") })
+	s.synced(head, 2)
+	s.kept(s.dev, before, 8)
+	s.synced(s.repo.commit(files{folder("api", "dev") + "/config.yaml": configMap("api", "three")}), 2)
+	if err := s.holds(s.dev, "api", "three"); err != nil {
+		t.Error(err)
+	}
+}
+
 // identity of a cluster is the UID of its kube-system namespace.
 func (s *sengu) identity(p *plane) types.UID {
 	n := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "kube-system"}}

@@ -29,7 +29,7 @@ func (r *Reconciler) act(ctx context.Context, fleet *v1alpha1.Fleet, st *state, 
 		return err
 	}
 	if st.compared == "" {
-		for _, m := range st.roster.view().members {
+		for _, m := range st.roster.all().members {
 			if !m.Settled {
 				r.moved(fleet, m)
 			}

@@ -12,7 +12,8 @@ import (
 	"github.com/sengu-dev/sengu/internal/standing"
 )
 
-// observation is everything that a decision about a Fleet's Apps rests on.
+// observation is everything that a decision about a Fleet's Apps rests on. It is of all services, or of those of which
+// something has changed since the last decision; of all, if an App is on its way out.
 type observation struct {
 	fleet    *v1alpha1.Fleet
 	revision string
@@ -44,8 +45,6 @@ type plan struct {
 	Why string
 	// Removing is true while an App that was approved for removal still has objects.
 	Removing bool
-	Services int
-	Apps     int
 }
 
 // update is a new spec for an App that exists.
@@ -57,14 +56,12 @@ type update struct {
 // decide compares what the repository holds with the Apps that exist.
 func decide(o observation) plan {
 	p := plan{}
-	services := map[string]struct{}{}
 	wanted := map[string]bool{}
 	for _, place := range o.places {
 		env, ok := layout.Environment(o.fleet, place.Environment)
 		if !ok {
 			continue
 		}
-		services[place.Service] = struct{}{}
 		name := layout.NameOfApp(o.fleet.Name, place.Service, place.Environment)
 		wanted[name] = true
 		spec := layout.SpecOf(o.fleet, env, place, o.revision)
@@ -79,7 +76,6 @@ func decide(o observation) plan {
 			p.Update = append(p.Update, update{m, next})
 		}
 	}
-	p.Services, p.Apps = len(services), len(wanted)
 	o.restore(&p)
 	o.retire(&p, o.leaving(wanted))
 	slices.SortFunc(p.Create, func(a, b v1alpha1.AppSpec) int {

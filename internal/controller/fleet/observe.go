@@ -10,9 +10,7 @@ import (
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
 	"github.com/sengu-dev/sengu/internal/controller/origin"
-	"github.com/sengu-dev/sengu/internal/controller/scribe"
 	"github.com/sengu-dev/sengu/internal/gitrepo"
-	"github.com/sengu-dev/sengu/internal/layout"
 	"github.com/sengu-dev/sengu/internal/standing"
 )
 
@@ -72,59 +70,46 @@ func (r *Reconciler) observe(ctx context.Context, fleet *v1alpha1.Fleet, st *sta
 	if err != nil {
 		return observation{}, err
 	}
-	if st.layout != fleet.Spec.Layout {
-		st.layout, st.memo = fleet.Spec.Layout, nil
-	}
-	parsed, err := layout.Parse(fleet.Spec.Layout)
+	baseline := fleet.Status.Revision == ""
+	everything := baseline || st.decided != fleet.Generation || st.compared == "" || st.removing.Load()
+	st.decided = 0 // until all of it has been done
+	step, err := st.atlas.Follow(ctx, fleet, repository, tree)
 	if err != nil {
 		return observation{}, err
 	}
-	places, fresh, err := parsed.Discover(tree, st.memo)
-	if err != nil {
-		return observation{}, err
+	if step.From == "" {
+		st.compared, everything = "", true
 	}
-	st.memo = fresh
 	if err := r.list(ctx, fleet, st); err != nil {
 		return observation{}, err
 	}
-	view := st.roster.view()
-	if err := r.recallStanding(ctx, fleet, st, repository, view); err != nil {
+	if err := r.recallStanding(ctx, fleet, st, repository); err != nil {
 		return observation{}, err
 	}
+	scope := st.scope(fleet, &st.atlas, step.Moved, everything)
 	look := &survey{
 		Reconciler: r, fleet: fleet.DeepCopy(), st: st, repository: repository, tree: tree, revision: revision,
-		places: placesOf(fleet, places), baseline: fleet.Status.Revision == "", sequence: sequenceOf(fleet, view, revision),
+		places: scope.places, baseline: baseline, sequence: sequenceOf(fleet, st.roster.last(), revision),
 	}
-	if look.commit, err = repository.Commit(ctx, revision); err != nil {
-		return observation{}, err
+	services, err := r.concerned(ctx, look, scope, step)
+	if err == nil && len(services) > 0 {
+		err = look.begin(ctx, services)
 	}
-	services, err := r.concerned(ctx, look, view)
 	if err != nil {
+		st.roster.suspectAgain(services)
 		return observation{}, err
-	}
-	if len(services) > 0 {
-		message, err := repository.Message(ctx, revision)
-		if err != nil {
-			return observation{}, err
-		}
-		look.images = scribe.ImagesOf(message)
-	}
-	if len(services) > 0 {
-		if err := r.clustersKnown(ctx, fleet); err != nil {
-			return observation{}, err
-		}
 	}
 	return observation{
-		fleet: fleet, revision: revision, places: places, members: view.members, courses: view.courses, lost: view.lost,
-		standing: st.standing, concerned: services, look: look, baseline: look.baseline, confirmed: confirmed(fleet),
+		fleet: fleet, revision: revision, places: scope.folders(), members: scope.members, courses: scope.courses, lost: scope.lost,
+		standing: st.standing, concerned: services, look: look, baseline: baseline, confirmed: confirmed(fleet),
 	}, nil
 }
 
 // recallStanding reads, before a Fleet has compared anything, what it ran before its cluster was lost, if that is written
 // in its repository: that is what its environments are brought to first, and not the head of the branch. It has to be
 // known: without an answer nothing is begun.
-func (r *Reconciler) recallStanding(ctx context.Context, fleet *v1alpha1.Fleet, st *state, repository *gitrepo.Repository, all view) error {
-	if fleet.Status.Revision != "" || st.recalled || len(all.members)+len(all.courses) > 0 {
+func (r *Reconciler) recallStanding(ctx context.Context, fleet *v1alpha1.Fleet, st *state, repository *gitrepo.Repository) error {
+	if fleet.Status.Revision != "" || st.recalled || !st.roster.empty() {
 		return nil
 	}
 	auth, err := origin.Auth(ctx, r.Client, fleet)
@@ -149,9 +134,9 @@ func (r *Reconciler) recallStanding(ctx context.Context, fleet *v1alpha1.Fleet, 
 }
 
 // sequenceOf returns that of the Releases of a revision: the next one, or the last if the revision has been begun with.
-func sequenceOf(fleet *v1alpha1.Fleet, all view, revision string) int64 {
-	switch last := max(fleet.Status.Sequence, all.newest.Sequence); {
-	case fleet.Status.Revision == revision && last > 0, all.newest.Revision == revision && all.newest.Sequence == last:
+func sequenceOf(fleet *v1alpha1.Fleet, newest course, revision string) int64 {
+	switch last := max(fleet.Status.Sequence, newest.Sequence); {
+	case fleet.Status.Revision == revision && last > 0, newest.Revision == revision && newest.Sequence == last:
 		return last
 	default:
 		return last + 1
@@ -209,35 +194,38 @@ func (r *Reconciler) list(ctx context.Context, fleet *v1alpha1.Fleet, st *state)
 }
 
 // concerned returns the services that may be something else at the revision than what they are meant to be, and whether
-// they have to be looked at anew.
-func (r *Reconciler) concerned(ctx context.Context, look *survey, all view) (map[string]bool, error) {
-	services := look.moved(all)
-	there := func(service string) {
-		if _, still := look.places[service]; still && !services[service] {
+// they have to be looked at anew. Together with an error it returns those that it has found.
+func (r *Reconciler) concerned(ctx context.Context, look *survey, scope scope, step origin.Step) (map[string]bool, error) {
+	services := map[string]bool{}
+	for service := range scope.services() {
+		if look.moved(service) {
 			services[service] = false
 		}
 	}
-	for service := range look.st.roster.suspected() {
-		if _, still := look.places[service]; still {
-			services[service] = true
+	there := func(service string, anew bool) {
+		if inFleet(look.fleet, look.st.atlas.Places(service)) > 0 {
+			services[service] = services[service] || anew
 		}
+	}
+	for service := range look.st.roster.suspected() {
+		there(service, true)
 	}
 	switch look.st.compared {
 	case look.revision:
 	case "":
-		for _, m := range all.members {
-			there(m.Service)
-		}
-		for service := range all.courses {
-			there(service)
+		for service := range scope.delivered() {
+			there(service, false)
 		}
 	default:
-		changes, err := look.repository.Diff(ctx, look.st.compared, look.revision)
-		if err != nil {
-			return nil, err
+		changes := step.Changes
+		if step.From != look.st.compared {
+			var err error
+			if changes, err = look.repository.Diff(ctx, look.st.compared, look.revision); err != nil {
+				return services, err
+			}
 		}
 		for service := range look.st.roster.concerned(changes) {
-			there(service)
+			there(service, false)
 		}
 	}
 	return services, nil

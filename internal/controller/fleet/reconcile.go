@@ -65,6 +65,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (_ ctrl.Re
 	decided := decide(observed)
 	st.removing.Store(decided.Why != "" || decided.Removing)
 	if err := r.act(ctx, fleet, st, decided); err != nil {
+		st.roster.suspectAgain(observed.concerned)
 		r.fail(fleet, "AppsNotWritten", err)
 		return ctrl.Result{}, err
 	}
@@ -72,7 +73,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (_ ctrl.Re
 		fleet.Status.Sequence = max(fleet.Status.Sequence, observed.look.sequence)
 	}
 	r.plan(ctx, observed)
-	st.compared = revision
+	st.compared, st.decided = revision, fleet.Generation
 	if observed.baseline && len(observed.standing) > 0 {
 		st.compared = "" // what the branch says now is compared with what was brought back
 		r.waker.Wake(req.NamespacedName)
@@ -94,15 +95,15 @@ func interval(fleet *v1alpha1.Fleet) time.Duration {
 func (r *Reconciler) report(fleet *v1alpha1.Fleet, st *state, revision string, p plan) {
 	fleet.Status.Comparing = comparing(fleet, revision, r.planner.pending(client.ObjectKeyFromObject(fleet)))
 	fleet.Status.Revision = revision
-	fleet.Status.Services = int32(min(p.Services, 1<<30)) //nolint:gosec // bounded
-	fleet.Status.Apps = int32(min(p.Apps, 1<<30))         //nolint:gosec // bounded
+	fleet.Status.Services = int32(min(st.census.services(), 1<<30)) //nolint:gosec // bounded
+	fleet.Status.Apps = int32(min(st.census.apps, 1<<30))           //nolint:gosec // bounded
 	fleet.Status.PendingRemoval = p.Waiting
 	switch {
 	case st.fetchErr != nil:
 		r.fail(fleet, "FetchFailed", st.fetchErr)
 	case st.planFailure.Load() != nil:
 		r.settle(fleet, metav1.ConditionFalse, "NotCompared", *st.planFailure.Load())
-	case p.Apps == 0:
+	case st.census.apps == 0:
 		r.settle(fleet, metav1.ConditionFalse, "NothingFound",
 			fmt.Sprintf("no folder of the repository matches the layout %s for an environment of this fleet", fleet.Spec.Layout)+withWhy(p.Why))
 	case p.Waiting != nil:

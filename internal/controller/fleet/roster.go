@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
+	"github.com/sengu-dev/sengu/internal/controller/origin"
 	"github.com/sengu-dev/sengu/internal/gitrepo"
 )
 
@@ -71,6 +72,15 @@ func (m member) moved(spec v1alpha1.AppSpec, generation int64) member {
 	return m
 }
 
+// sameIntent reports whether the Fleet has nothing else to decide about m than about old. At which revision an App is, and
+// by which Release, is for its Releases to say.
+func (m member) sameIntent(old member) bool {
+	was := old.Source
+	was.Revision = m.Source.Revision
+	return m.Service == old.Service && m.Source == was && m.Removal == old.Removal &&
+		m.SelfHeal == old.SelfHeal && m.ServiceAccountName == old.ServiceAccountName
+}
+
 // course is the newest Release of a service: what the service is meant to be.
 type course struct {
 	Release      string
@@ -111,19 +121,23 @@ type reading struct {
 }
 
 // roster holds the Apps and the newest Releases of one Fleet, kept up to date by their watches, so that a commit that
-// touches one App lists none. paths leads from a path of the repository to the Apps that read it: by their last render, or
-// by the one that was planned last.
+// touches one App lists none.
 type roster struct {
 	mu       sync.Mutex
 	members  map[string]member
 	courses  map[string]course
 	newest   course
 	readings map[string]reading
-	paths    map[string]map[string]struct{}
+	// apps are the names of the members of a service.
+	apps map[string]map[string]struct{}
+	// readers are the Apps by what they read: by their last render, or by the one that was planned last.
+	readers origin.Readers
 	// unread are Apps whose read-set is not known for their current spec: any commit may concern them.
 	unread map[string]struct{}
 	// suspects are services to be looked at although no commit touched them.
 	suspects map[string]struct{}
+	// touched are services of which something else is known than when their Apps were compared last.
+	touched map[string]struct{}
 	// lost are the Apps that somebody deleted, as they were.
 	lost map[string]v1alpha1.AppSpec
 }
@@ -131,8 +145,8 @@ type roster struct {
 func newRoster() *roster {
 	return &roster{
 		members: map[string]member{}, courses: map[string]course{}, readings: map[string]reading{},
-		paths: map[string]map[string]struct{}{}, unread: map[string]struct{}{}, suspects: map[string]struct{}{},
-		lost: map[string]v1alpha1.AppSpec{},
+		apps: map[string]map[string]struct{}{}, unread: map[string]struct{}{}, suspects: map[string]struct{}{},
+		touched: map[string]struct{}{}, lost: map[string]v1alpha1.AppSpec{},
 	}
 }
 
@@ -144,16 +158,21 @@ func (r *roster) put(m member) (suspect bool) {
 	if known && old.UID == m.UID && old.Generation > m.Generation {
 		return false
 	}
-	if known {
-		r.unindex(old.Name, old.Inputs)
-		delete(r.unread, m.Name)
+	if !known || !m.sameIntent(old) {
+		r.touched[m.Service] = struct{}{}
+	}
+	if known && m.Service != old.Service {
+		r.unlist(old)
+		r.touched[old.Service] = struct{}{}
 	}
 	r.members[m.Name] = m
+	r.list(m)
 	delete(r.lost, m.Name)
+	delete(r.unread, m.Name)
 	if m.Inputs == nil {
 		r.unread[m.Name] = struct{}{}
 	}
-	r.index(m.Name, m.Inputs)
+	r.readers.Put(m.Name, m.Inputs)
 	if m.Otherwise && !old.Otherwise {
 		r.suspects[m.Service] = struct{}{}
 		return true
@@ -165,9 +184,8 @@ func (r *roster) put(m member) (suspect bool) {
 func (r *roster) plan(app string, now reading) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.unindex(app+planned, r.readings[app].inputs)
 	r.readings[app] = now
-	r.index(app+planned, now.inputs)
+	r.readers.Put(app+planned, now.inputs)
 }
 
 // planned marks the paths that a plan has read, and not a render of the App.
@@ -179,6 +197,7 @@ func (r *roster) steer(service string, c course) {
 	defer r.mu.Unlock()
 	if r.courses[service].Sequence <= c.Sequence {
 		r.courses[service] = c
+		r.touched[service] = struct{}{}
 	}
 	if r.newest.Sequence <= c.Sequence {
 		r.newest = c
@@ -191,6 +210,7 @@ func (r *roster) lose(app *v1alpha1.App) {
 	defer r.mu.Unlock()
 	if old, known := r.members[app.Name]; known && old.UID == app.UID && app.Spec.Removal == "" {
 		r.lost[app.Name] = *app.Spec.DeepCopy()
+		r.touched[old.Service] = struct{}{}
 	}
 }
 
@@ -202,41 +222,76 @@ func (r *roster) remove(name string, uid types.UID) {
 	if !known || (uid != "" && old.UID != uid) {
 		return
 	}
-	r.unindex(old.Name, old.Inputs)
+	r.readers.Remove(name)
 	delete(r.unread, name)
 	delete(r.members, name)
+	r.unlist(old)
+	r.touched[old.Service] = struct{}{}
 }
 
-func (r *roster) index(key string, inputs []string) {
-	for _, p := range inputs {
-		if r.paths[p] == nil {
-			r.paths[p] = map[string]struct{}{}
-		}
-		r.paths[p][key] = struct{}{}
+func (r *roster) list(m member) {
+	if r.apps[m.Service] == nil {
+		r.apps[m.Service] = map[string]struct{}{}
+	}
+	r.apps[m.Service][m.Name] = struct{}{}
+}
+
+func (r *roster) unlist(m member) {
+	delete(r.apps[m.Service], m.Name)
+	if len(r.apps[m.Service]) == 0 {
+		delete(r.apps, m.Service)
 	}
 }
 
-func (r *roster) unindex(key string, inputs []string) {
-	for _, p := range inputs {
-		delete(r.paths[p], key)
-		if len(r.paths[p]) == 0 {
-			delete(r.paths, p)
-		}
-	}
-}
-
-// view is a roster as it is at one moment.
+// view is what a roster knows, of some services or of all, at one moment.
 type view struct {
 	members map[string]member
 	courses map[string]course
-	newest  course
 	lost    map[string]v1alpha1.AppSpec
 }
 
-func (r *roster) view() view {
+// all returns what is known of every service.
+func (r *roster) all() view {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return view{maps.Clone(r.members), maps.Clone(r.courses), r.newest, maps.Clone(r.lost)}
+	return view{maps.Clone(r.members), maps.Clone(r.courses), maps.Clone(r.lost)}
+}
+
+// of returns what is known of some services.
+func (r *roster) of(services map[string]struct{}) view {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	v := view{map[string]member{}, map[string]course{}, map[string]v1alpha1.AppSpec{}}
+	for service := range services {
+		for name := range r.apps[service] {
+			v.members[name] = r.members[name]
+		}
+		if c, known := r.courses[service]; known {
+			v.courses[service] = c
+		}
+	}
+	for name, spec := range r.lost {
+		if _, asked := services[spec.Service]; asked {
+			v.lost[name] = spec
+		}
+	}
+	return v
+}
+
+// empty reports whether nothing of the Fleet has been delivered yet.
+func (r *roster) empty() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.members)+len(r.courses) == 0
+}
+
+// changed returns the services of which something else is known than at the last call.
+func (r *roster) changed() map[string]struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	touched := r.touched
+	r.touched = map[string]struct{}{}
+	return touched
 }
 
 // member returns what is known of an App.
@@ -270,11 +325,11 @@ func (r *roster) reading(name string) (reading, bool) {
 	return was, ok
 }
 
-// last returns the sequence of the newest Release.
-func (r *roster) last() int64 {
+// last returns the newest Release.
+func (r *roster) last() course {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.newest.Sequence
+	return r.newest
 }
 
 // suspected returns the services to be looked at whatever the commit, and forgets them.
@@ -293,19 +348,22 @@ func (r *roster) suspect(service string) {
 	r.suspects[service] = struct{}{}
 }
 
+// suspectAgain takes back those services that have to be looked at anew, and were not.
+func (r *roster) suspectAgain(services map[string]bool) {
+	for service, anew := range services {
+		if anew {
+			r.suspect(service)
+		}
+	}
+}
+
 // concerned returns the services that a commit may concern: those of which something was read that it changed, and those
-// of which nobody knows what they read. A folder of which only the existence was asked is concerned only if it comes or
-// goes.
+// of which nobody knows what they read.
 func (r *roster) concerned(changes gitrepo.Changes) map[string]struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	keys := maps.Clone(r.unread)
-	for _, p := range changes.Paths() {
-		maps.Copy(keys, r.paths[p])
-		if c, _ := changes.Get(p); c.From == "" || c.To == "" || !c.Dir {
-			maps.Copy(keys, r.paths[p+"/"])
-		}
-	}
+	keys := r.readers.Of(changes)
+	maps.Copy(keys, r.unread)
 	services := map[string]struct{}{}
 	for key := range keys {
 		name, isPlan := strings.CutSuffix(key, planned)

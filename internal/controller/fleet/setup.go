@@ -34,7 +34,6 @@ import (
 	"github.com/sengu-dev/sengu/internal/controller/target"
 	"github.com/sengu-dev/sengu/internal/controller/wake"
 	"github.com/sengu-dev/sengu/internal/gitrepo"
-	"github.com/sengu-dev/sengu/internal/layout"
 	"github.com/sengu-dev/sengu/internal/manifest"
 	"github.com/sengu-dev/sengu/internal/render"
 	"github.com/sengu-dev/sengu/internal/standing"
@@ -89,13 +88,16 @@ type state struct {
 	mu sync.Mutex
 	// listed is true once roster holds every App of the Fleet.
 	listed bool
-	// compared is the revision that every App has been compared with.
+	// atlas holds the services of the branch, and census counts their Apps.
+	atlas  origin.Atlas
+	census census
+	// compared is the revision that every App has been compared with, and decided the generation of the Fleet by which it was
+	// decided about each; 0 if it was not.
 	compared string
-	memo     layout.Memo
+	decided  int64
 	// recalled is true once it is known what the Fleet ran before, and standing is that.
 	recalled bool
 	standing []standing.App
-	layout   string
 	// nextPoll is when the remote is asked again by itself.
 	nextPoll time.Time
 	// fetchedGeneration and handledSync are the spec and the request that the last fetch was for.

@@ -29,57 +29,45 @@ type survey struct {
 	images []string
 	// sequence of the Releases that are made.
 	sequence int64
-	// places are the folders of the revision, by service and environment.
+	// places are the folders of the revision, by service and environment, of the services that are looked at.
 	places map[string]map[string]layout.Place
 	// baseline is true until a revision has been compared once.
 	baseline bool
 }
 
-func placesOf(fleet *v1alpha1.Fleet, places []layout.Place) map[string]map[string]layout.Place {
-	by := map[string]map[string]layout.Place{}
-	for _, p := range places {
-		if _, ok := layout.Environment(fleet, p.Environment); !ok {
-			continue
-		}
-		if by[p.Service] == nil {
-			by[p.Service] = map[string]layout.Place{}
-		}
-		by[p.Service][p.Environment] = p
+// begin gets what is needed to look at services.
+func (s *survey) begin(ctx context.Context, services map[string]bool) error {
+	s.places = make(map[string]map[string]layout.Place, len(services))
+	for service := range services {
+		s.places[service] = s.st.atlas.Places(service)
 	}
-	return by
+	var err error
+	if s.commit, err = s.repository.Commit(ctx, s.revision); err != nil {
+		return err
+	}
+	message, err := s.repository.Message(ctx, s.revision)
+	if err != nil {
+		return err
+	}
+	s.images = scribe.ImagesOf(message)
+	return s.clustersKnown(ctx, s.fleet)
 }
 
-// moved returns the services of which a folder came, went or leads elsewhere.
-func (s *survey) moved(all view) map[string]bool {
-	found := map[string]bool{}
-	note := func(service string) {
-		for _, env := range s.fleet.Spec.Environments {
-			place, wanted := s.places[service][env.Name]
-			is, exists := s.intended(service, env.Name)
-			switch {
-			case wanted && !exists:
-				if !s.baseline {
-					found[service] = false
-				}
-			case wanted != exists, wanted && !samePlace(is, s.target(env, place)):
-				found[service] = false
+// moved reports whether a folder of a service came, went or leads elsewhere.
+func (s *survey) moved(service string) bool {
+	for _, env := range s.fleet.Spec.Environments {
+		place, wanted := s.places[service][env.Name]
+		is, exists := s.intended(service, env.Name)
+		switch {
+		case wanted && !exists:
+			if !s.baseline {
+				return true
 			}
+		case wanted != exists, wanted && !samePlace(is, s.target(env, place)):
+			return true
 		}
 	}
-	for service := range s.places {
-		note(service)
-	}
-	for _, m := range all.members {
-		if _, still := s.places[m.Service]; !still {
-			note(m.Service)
-		}
-	}
-	for service := range all.courses {
-		if _, still := s.places[service]; !still {
-			note(service)
-		}
-	}
-	return found
+	return false
 }
 
 // intended returns what an App is meant to be: by the newest Release of its service, or by itself.
@@ -280,7 +268,7 @@ func short(text string) string {
 func (s *survey) release(service string, environments []v1alpha1.ReleaseEnvironment, steps []v1alpha1.ReleaseStep) *v1alpha1.Release {
 	sequence := s.sequence
 	if last := s.st.roster.course(service); last.Sequence >= sequence {
-		sequence = s.st.roster.last() + 1 // the same commit renders something else now
+		sequence = s.st.roster.last().Sequence + 1 // the same commit renders something else now
 	}
 	committed := metav1.NewTime(s.commit.When)
 	group := fmt.Sprintf("%s.%.7s.%d", s.fleet.Name, s.revision, sequence)

@@ -36,7 +36,7 @@ func (e *examination) subjects() ([]subject, error) {
 		{e.was, func(s *subject, p *layout.Place) { s.was = p }},
 		{e.at, func(s *subject, p *layout.Place) { s.at = p }},
 	} {
-		places, _, err := parsed.Discover(side.tree, nil)
+		places, err := parsed.List(side.tree)
 		if err != nil {
 			return nil, err
 		}

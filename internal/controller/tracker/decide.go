@@ -131,10 +131,9 @@ func (s *slot) written(st *state) image.Reference {
 // decide chooses for every slot of which something is new. While its registry cannot be read, nothing is.
 func (r *Reconciler) decide(fleet *v1alpha1.Fleet, st *state) {
 	for _, s := range st.slots {
-		about := "image " + s.place.File + " " + s.place.Field
 		if s.problem != "" {
 			s.chosen = nil
-			r.tell(fleet, st, about, "ImageNotFollowed", s.problem)
+			r.tell(fleet, st, s.about(), "ImageNotFollowed", s.problem)
 			continue
 		}
 		of := st.subjects[s.repository]
@@ -143,6 +142,7 @@ func (r *Reconciler) decide(fleet *v1alpha1.Fleet, st *state) {
 		}
 		s.dirty = false
 		s.pick(st, of.outcome)
+		about := s.about()
 		if moved := s.moved(of.outcome); moved != "" {
 			r.tell(fleet, st, about+" moved", "TagMoved", moved)
 		}

@@ -15,6 +15,8 @@ import (
 // subject is a repository that is asked for.
 type subject struct {
 	repository string
+	// slots is how many follow it.
+	slots int
 	// due is when it is looked at next.
 	due time.Time
 	// looking is true while it is, and again if something has happened since that asks for another look.

@@ -47,7 +47,6 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err := r.recall(ctx, fleet, st); err != nil {
 		return ctrl.Result{}, err
 	}
-	r.tellReadings(fleet, st)
 	r.decide(fleet, st)
 	r.look(ctx, fleet, st)
 	r.write(fleet, st)
@@ -81,8 +80,8 @@ func (r *Reconciler) open(fleet *v1alpha1.Fleet, st *state, in letters) {
 }
 
 // tellReadings says which services cannot be read.
-func (r *Reconciler) tellReadings(fleet *v1alpha1.Fleet, st *state) {
-	for service, is := range st.readings {
+func (r *Reconciler) tellReadings(fleet *v1alpha1.Fleet, st *state, fresh map[string]reading) {
+	for service, is := range fresh {
 		if is.problem == "" {
 			st.untell("service " + service)
 		} else {

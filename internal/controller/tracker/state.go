@@ -4,9 +4,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sengu-dev/sengu/internal/controller/origin"
 	"github.com/sengu-dev/sengu/internal/controller/scribe"
 	"github.com/sengu-dev/sengu/internal/image"
-	"github.com/sengu-dev/sengu/internal/layout"
 	"github.com/sengu-dev/sengu/internal/registry"
 )
 
@@ -20,10 +20,12 @@ type state struct {
 	// head and generation are those of the branch and of the Fleet that readings are of.
 	head       string
 	generation int64
-	layout     string
-	memo       layout.Memo
-	// readings are what the services say that they track, by service.
+	// atlas holds the services of the branch, and readers which of them have read what.
+	atlas   origin.Atlas
+	readers origin.Readers
+	// readings are what services say that they track, by service, and writers the services that write to a place.
 	readings map[string]reading
+	writers  map[scribe.Place]map[string]bool
 	// slots are what is followed, by where it is written, and subjects the repositories that are asked for it.
 	slots    map[scribe.Place]*slot
 	subjects map[string]*subject
@@ -43,6 +45,7 @@ type state struct {
 
 func newState() *state {
 	return &state{
+		readings: map[string]reading{}, writers: map[scribe.Place]map[string]bool{},
 		slots: map[scribe.Place]*slot{}, subjects: map[string]*subject{}, pasts: map[string]past{}, stale: map[string]bool{}, told: map[string]string{},
 	}
 }

@@ -273,7 +273,7 @@ func (r *Reconciler) committed(fleet *v1alpha1.Fleet, st *state, c *commit, hash
 			continue
 		}
 		s.refused = refusal{from: ch.from, to: ch.to, problem: problem}
-		r.tell(fleet, st, "image "+ch.place.File+" "+ch.place.Field, "ImageNotWritten", problem)
+		r.tell(fleet, st, s.about(), "ImageNotWritten", problem)
 	}
 	if hash == "" {
 		return
