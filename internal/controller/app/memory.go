@@ -76,33 +76,54 @@ func (t *tries) done(app types.NamespacedName) {
 	delete(t.apps, app)
 }
 
-// steadyAfter is how long what was healthy may be progressing before its status says so: an object that is put back is
-// often healthy again before anybody could have read it.
-const steadyAfter = time.Second
+// steadyAfter is how long what was healthy may be progressing before its status says so: an object that is put back, or
+// changed in place, is often healthy again before anybody could have read it.
+const steadyAfter = 2 * time.Second
 
-// wavers remembers since when Apps have been progressing without their status saying so.
+// wavers remembers the Apps whose status is held back because it will soon be another.
 type wavers struct {
 	mu   sync.Mutex
-	apps map[types.NamespacedName]time.Time
+	apps map[types.NamespacedName]waver
 }
 
-// hold returns how long the status of app need not be written yet: nothing of it has changed but that what was healthy
-// is progressing, since a moment ago.
-func (w *wavers) hold(app types.NamespacedName, before, after *v1alpha1.AppStatus, now time.Time) time.Duration {
+type waver struct {
+	since time.Time
+	// generation and version of the App whose status is not written yet.
+	generation int64
+	version    string
+	status     *v1alpha1.AppStatus
+}
+
+// recall gives app the status that is held back, if it is of this version of app: what was done for it is not done again.
+func (w *wavers) recall(app *v1alpha1.App) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if !waver(before, after) {
-		delete(w.apps, app)
+	held, ok := w.apps[types.NamespacedName{Namespace: app.Namespace, Name: app.Name}]
+	if ok && held.generation == app.Generation && held.version == app.ResourceVersion {
+		app.Status = *held.status.DeepCopy()
+	}
+}
+
+// hold returns how long the status of app need not be written yet in the place of the one before: nothing of it is news
+// but that what was healthy is progressing, since a moment ago. Now is by the clock of the queue, which wakes the App.
+func (w *wavers) hold(app *v1alpha1.App, before *v1alpha1.AppStatus, now time.Time) time.Duration {
+	name := types.NamespacedName{Namespace: app.Namespace, Name: app.Name}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !wavering(before, &app.Status) {
+		delete(w.apps, name)
 		return 0
 	}
-	since, known := w.apps[app]
-	if !known {
-		if w.apps == nil {
-			w.apps = map[types.NamespacedName]time.Time{}
-		}
-		since, w.apps[app] = now, now
+	held, known := w.apps[name]
+	if !known || held.generation != app.Generation {
+		held = waver{since: now, generation: app.Generation}
 	}
-	return max(0, since.Add(steadyAfter).Sub(now))
+	held.version, held.status = app.ResourceVersion, app.Status.DeepCopy()
+	if w.apps == nil {
+		w.apps = map[types.NamespacedName]waver{}
+	}
+	w.apps[name] = held
+	return max(0, held.since.Add(steadyAfter).Sub(now))
 }
 
 func (w *wavers) forget(app types.NamespacedName) {
@@ -111,19 +132,19 @@ func (w *wavers) forget(app types.NamespacedName) {
 	delete(w.apps, app)
 }
 
-// waver says whether after differs from before in nothing but that what was healthy is progressing.
-func waver(before, after *v1alpha1.AppStatus) bool {
+// wavering says whether after differs from before in nothing but that what was healthy is progressing, by itself or
+// because another revision was applied to the same objects.
+func wavering(before, after *v1alpha1.AppStatus) bool {
 	if before.Health != v1alpha1.Healthy || after.Health != v1alpha1.Progressing {
 		return false
 	}
-	sameButHealth := func(a, b v1alpha1.InventoryEntry) bool {
-		a.Health, b.Health = "", ""
-		return a == b
-	}
-	if !slices.EqualFunc(before.Inventory, after.Inventory, sameButHealth) {
+	sameObject := func(a, b v1alpha1.InventoryEntry) bool { return a.ID == b.ID && a.UID == b.UID }
+	if !slices.EqualFunc(before.Inventory, after.Inventory, sameObject) {
 		return false
 	}
 	calm := *after
 	calm.Health, calm.Inventory, calm.Why, calm.Conditions = before.Health, before.Inventory, before.Why, before.Conditions
+	calm.ObservedGeneration, calm.Revision, calm.LastSynced, calm.Digest = before.ObservedGeneration, before.Revision, before.LastSynced, before.Digest
+	calm.Inputs, calm.InputsDigest, calm.Renderer = before.Inputs, before.InputsDigest, before.Renderer
 	return equality.Semantic.DeepEqual(before, &calm)
 }

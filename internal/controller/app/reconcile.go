@@ -30,8 +30,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (result ct
 	}
 	app = r.recent.Latest(app)
 	before := app.DeepCopy()
+	r.wavers.recall(app)
 	defer func() {
-		if wait := r.wavers.hold(req.NamespacedName, &before.Status, &app.Status, r.Now()); wait > 0 && err == nil {
+		if wait := r.wavers.hold(app, &before.Status, time.Now()); wait > 0 && err == nil {
 			result = ctrl.Result{RequeueAfter: wait}
 			return
 		}
