@@ -279,7 +279,10 @@ func compose(mgr ctrl.Manager, m means, o Options) (parts, error) {
 
 // setup registers the controllers. The Apps come first: they want to hear of clusters.
 func (p parts) setup(ctx context.Context, mgr ctrl.Manager) error {
-	return errors.Join(p.apps.Setup(mgr), p.fleets.Setup(mgr), p.releases.Setup(ctx, mgr), p.history.Setup(mgr), p.herald.Setup(mgr), p.keeper.Setup(ctx, mgr), p.reviews.Setup(mgr), p.images.Setup(ctx, mgr), p.clusters.Setup(mgr))
+	if err := origin.IndexServices(ctx, mgr.GetFieldIndexer()); err != nil {
+		return err
+	}
+	return errors.Join(p.apps.Setup(mgr), p.fleets.Setup(mgr), p.releases.Setup(mgr), p.history.Setup(mgr), p.herald.Setup(mgr), p.keeper.Setup(mgr), p.reviews.Setup(mgr), p.images.Setup(mgr), p.clusters.Setup(mgr))
 }
 
 // ready says what is still missing before what is reported can be relied on.

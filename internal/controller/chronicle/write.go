@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
+	"github.com/sengu-dev/sengu/internal/controller/origin"
 	"github.com/sengu-dev/sengu/internal/history"
 	"github.com/sengu-dev/sengu/internal/layout"
 	"github.com/sengu-dev/sengu/internal/release"
@@ -70,8 +71,7 @@ func (r *Reconciler) write(ctx context.Context, events []history.Event) error {
 // tidy deletes Releases of the service of one that are over for long, written down, and that no App refers to.
 func (r *Reconciler) tidy(ctx context.Context, one *v1alpha1.Release) error {
 	var all v1alpha1.ReleaseList
-	err := r.Client.List(ctx, &all, client.InNamespace(one.Namespace), client.UnsafeDisableDeepCopy,
-		client.MatchingLabels{v1alpha1.LabelFleet: one.Spec.Fleet, v1alpha1.LabelService: one.Spec.Service})
+	err := r.Client.List(ctx, &all, client.InNamespace(one.Namespace), origin.OfService(one.Spec.Fleet, one.Spec.Service), client.UnsafeDisableDeepCopy)
 	if err != nil {
 		return fmt.Errorf("list the Releases of %s: %w", one.Spec.Service, err)
 	}

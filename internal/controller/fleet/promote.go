@@ -160,8 +160,7 @@ func (c *chain) tracked(env v1alpha1.Environment, place layout.Place) ([]deliver
 func (c *chain) failed(ctx context.Context, image string) (bool, error) {
 	if c.quarantine == nil {
 		var releases v1alpha1.ReleaseList
-		err := c.Client.List(ctx, &releases, client.InNamespace(c.fleet.Namespace),
-			client.MatchingLabels{v1alpha1.LabelFleet: c.fleet.Name, v1alpha1.LabelService: c.service})
+		err := c.Client.List(ctx, &releases, client.InNamespace(c.fleet.Namespace), origin.OfService(c.fleet.Name, c.service), client.UnsafeDisableDeepCopy)
 		if err != nil {
 			return false, fmt.Errorf("list the Releases of %s: %w", c.service, err)
 		}

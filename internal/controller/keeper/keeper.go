@@ -7,7 +7,6 @@ package keeper
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -74,23 +73,10 @@ type stale struct {
 
 func (s *stale) any() bool { return s.all || len(s.services) > 0 }
 
-// byService is the index of the Apps that a Fleet made, by it and their service.
-const byService = "kept"
-
-// Setup registers r with mgr.
-func (r *Reconciler) Setup(ctx context.Context, mgr ctrl.Manager) error {
+// Setup registers r with mgr, whose cache is one of origin.IndexServices.
+func (r *Reconciler) Setup(mgr ctrl.Manager) error {
 	r.states = map[types.NamespacedName]*state{}
 	r.alarm = wake.NewAlarm(r.Clock, r.waker.Wake)
-	err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.App{}, byService, func(obj client.Object) []string {
-		app, ok := obj.(*v1alpha1.App)
-		if !ok || app.Spec.Service == "" {
-			return nil
-		}
-		return []string{app.Spec.Fleet + "/" + app.Spec.Service}
-	})
-	if err != nil {
-		return fmt.Errorf("index Apps: %w", err)
-	}
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("keeper").
 		Watches(&v1alpha1.Fleet{}, handler.EnqueueRequestsFromMapFunc(r.changedFleet), builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, begins()))).

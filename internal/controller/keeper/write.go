@@ -65,7 +65,7 @@ func (r *Reconciler) some(ctx context.Context, fleet *v1alpha1.Fleet, services m
 	var all []standing.App
 	for service := range services {
 		var apps v1alpha1.AppList
-		err := r.Client.List(ctx, &apps, client.InNamespace(fleet.Namespace), client.MatchingFields{byService: fleet.Name + "/" + service}, client.UnsafeDisableDeepCopy)
+		err := r.Client.List(ctx, &apps, client.InNamespace(fleet.Namespace), origin.OfService(fleet.Name, service), client.UnsafeDisableDeepCopy)
 		if err != nil {
 			return nil, nil, fmt.Errorf("list what fleet %s runs of %s: %w", fleet.Name, service, err)
 		}

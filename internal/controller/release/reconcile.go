@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
+	"github.com/sengu-dev/sengu/internal/controller/origin"
 	"github.com/sengu-dev/sengu/internal/layout"
 	"github.com/sengu-dev/sengu/internal/release"
 )
@@ -80,7 +81,7 @@ func (r *Reconciler) observe(ctx context.Context, fleet *v1alpha1.Fleet, service
 		Plans: map[release.Place]release.Plan{},
 	}
 	var list v1alpha1.ReleaseList
-	err := r.Client.List(ctx, &list, client.InNamespace(fleet.Namespace), client.MatchingFields{byService: fleet.Name + "/" + service})
+	err := r.Client.List(ctx, &list, client.InNamespace(fleet.Namespace), origin.OfService(fleet.Name, service))
 	if err != nil {
 		return world, fmt.Errorf("list the Releases of %s: %w", service, err)
 	}

@@ -8,7 +8,6 @@ package release
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -70,26 +69,13 @@ type Reconciler struct {
 	desk     desk
 }
 
-// byService is the index of Releases by Fleet and service.
-const byService = "service"
-
 // keyOf names a service for the queue. It is no object's name: a service has none.
 func keyOf(namespace, fleet, service string) types.NamespacedName {
 	return types.NamespacedName{Namespace: namespace, Name: fleet + "/" + service}
 }
 
-// Setup registers r with mgr.
-func (r *Reconciler) Setup(ctx context.Context, mgr ctrl.Manager) error {
-	err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.Release{}, byService, func(obj client.Object) []string {
-		release, ok := obj.(*v1alpha1.Release)
-		if !ok {
-			return nil
-		}
-		return []string{release.Spec.Fleet + "/" + release.Spec.Service}
-	})
-	if err != nil {
-		return fmt.Errorf("index Releases by service: %w", err)
-	}
+// Setup registers r with mgr, whose cache is one of origin.IndexServices.
+func (r *Reconciler) Setup(mgr ctrl.Manager) error {
 	r.alarm = wake.NewAlarm(r.Clock, r.waker.Wake)
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("release").

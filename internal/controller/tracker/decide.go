@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
+	"github.com/sengu-dev/sengu/internal/controller/origin"
 	"github.com/sengu-dev/sengu/internal/controller/scribe"
 	"github.com/sengu-dev/sengu/internal/delivery"
 	"github.com/sengu-dev/sengu/internal/image"
@@ -53,7 +54,7 @@ func (r *Reconciler) recall(ctx context.Context, fleet *v1alpha1.Fleet, st *stat
 
 func (r *Reconciler) past(ctx context.Context, fleet *v1alpha1.Fleet, service string) (past, error) {
 	var list v1alpha1.ReleaseList
-	err := r.Client.List(ctx, &list, client.InNamespace(fleet.Namespace), client.MatchingFields{byService: fleet.Name + "/" + service}, client.UnsafeDisableDeepCopy)
+	err := r.Client.List(ctx, &list, client.InNamespace(fleet.Namespace), origin.OfService(fleet.Name, service), client.UnsafeDisableDeepCopy)
 	if err != nil {
 		return past{}, fmt.Errorf("list the Releases of %s: %w", service, err)
 	}

@@ -36,6 +36,7 @@ import (
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
 	"github.com/sengu-dev/sengu/internal/cli/local"
+	"github.com/sengu-dev/sengu/internal/controller/origin"
 	"github.com/sengu-dev/sengu/internal/gitrepo"
 	"github.com/sengu-dev/sengu/internal/gitrepo/gitserver"
 	"github.com/sengu-dev/sengu/internal/registry"
@@ -186,7 +187,10 @@ func newStage(t testing.TB, content func(*hub) files, edit func(*v1alpha1.FleetS
 		Client: mgr.GetClient(), Repositories: s.store, Registries: registries, Pushed: func(context.Context, string) error { return s.observe(context.Background()) },
 		Events: mgr.GetEventRecorder("test"), Log: slog.New(slog.DiscardHandler), Clock: s.clock,
 	}
-	if err := s.r.Setup(t.Context(), mgr); err != nil {
+	if err := origin.IndexServices(t.Context(), mgr.GetFieldIndexer()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.r.Setup(mgr); err != nil {
 		t.Fatal(err)
 	}
 	s.fleet = &v1alpha1.Fleet{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "shop"}, Spec: v1alpha1.FleetSpec{

@@ -14,7 +14,6 @@ package tracker
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -64,26 +63,14 @@ type Reconciler struct {
 }
 
 const (
-	// byService is the index of Releases by Fleet and service.
-	byService = "tracked"
 	// workers is how many Fleets are worked on at once.
 	workers = 4
 	// lookers is how many repositories are asked for at once.
 	lookers = 8
 )
 
-// Setup registers r with mgr.
-func (r *Reconciler) Setup(ctx context.Context, mgr ctrl.Manager) error {
-	err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.Release{}, byService, func(obj client.Object) []string {
-		release, ok := obj.(*v1alpha1.Release)
-		if !ok {
-			return nil
-		}
-		return []string{release.Spec.Fleet + "/" + release.Spec.Service}
-	})
-	if err != nil {
-		return fmt.Errorf("index Releases by what tracks images: %w", err)
-	}
+// Setup registers r with mgr, whose cache is one of origin.IndexServices.
+func (r *Reconciler) Setup(mgr ctrl.Manager) error {
 	r.prepare()
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("tracker").
