@@ -282,7 +282,7 @@ func (p parts) setup(ctx context.Context, mgr ctrl.Manager) error {
 	if err := origin.IndexServices(ctx, mgr.GetFieldIndexer()); err != nil {
 		return err
 	}
-	return errors.Join(p.apps.Setup(mgr), p.fleets.Setup(mgr), p.releases.Setup(mgr), p.history.Setup(mgr), p.herald.Setup(mgr), p.keeper.Setup(mgr), p.reviews.Setup(mgr), p.images.Setup(mgr), p.clusters.Setup(mgr))
+	return errors.Join(p.apps.Setup(mgr), p.fleets.Setup(mgr), p.releases.Setup(ctx, mgr), p.history.Setup(mgr), p.herald.Setup(mgr), p.keeper.Setup(mgr), p.reviews.Setup(mgr), p.images.Setup(mgr), p.clusters.Setup(mgr))
 }
 
 // ready says what is still missing before what is reported can be relied on.

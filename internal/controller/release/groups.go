@@ -1,6 +1,7 @@
 package release
 
 import (
+	"slices"
 	"strings"
 	"sync"
 
@@ -11,13 +12,52 @@ import (
 )
 
 // groups keeps in mind how the Releases of one commit fare, so that a limit on how many may be at work holds although
-// services are decided about at the same time. All of it is made again from the Releases: each is looked at after a start.
+// services are decided about at the same time. All of it is made again from the Releases: a group that is not known, as after
+// a start, is read before anything is decided about one of it.
 type groups struct {
-	mu sync.Mutex
-	// groups holds the services of a group by its name.
-	groups map[types.NamespacedName]map[types.NamespacedName]standing
+	mu     sync.Mutex
+	groups map[types.NamespacedName]*group
 	// alive holds the services with a Release that has not ended.
 	alive map[types.NamespacedName]bool
+}
+
+// group is how the services of one commit fare. What a decision asks is counted as it changes: a commit may concern
+// every service of a Fleet.
+type group struct {
+	members map[types.NamespacedName]standing
+	// busy and failed are how many are, by environment, and open how many have not come to their end.
+	busy, failed map[string]int
+	open         int
+	// approvals are those that people gave on a service for the whole group.
+	approvals map[types.NamespacedName][]v1alpha1.ReleaseAction
+}
+
+func newGroup() *group {
+	return &group{
+		members: map[types.NamespacedName]standing{}, busy: map[string]int{}, failed: map[string]int{}, approvals: map[types.NamespacedName][]v1alpha1.ReleaseAction{},
+	}
+}
+
+// set notes how a service fares.
+func (g *group) set(service types.NamespacedName, is standing) {
+	g.add(g.members[service], -1)
+	g.add(is, 1)
+	g.members[service] = is
+	if delete(g.approvals, service); len(is.approvals) > 0 {
+		g.approvals[service] = is.approvals
+	}
+}
+
+func (g *group) add(s standing, n int) {
+	for env := range s.busy {
+		g.busy[env] += n
+	}
+	for env := range s.failed {
+		g.failed[env] += n
+	}
+	if s.open() {
+		g.open += n
+	}
 }
 
 // standing is how the Release of one service fares, by environment, and what people approved for the whole group on it.
@@ -46,13 +86,31 @@ func standingOf(r *v1alpha1.Release, status v1alpha1.ReleaseStatus) standing {
 	return s
 }
 
+// open reports whether something goes on, or may begin.
+func (s standing) open() bool { return len(s.busy)+len(s.waiting) > 0 }
+
+// surroundings are what a decision about a service needs of others.
+type surroundings struct {
+	// limited are the environments to which only so many services of one change may be brought at once.
+	limited map[string]bool
+	// members reads how the services of a group fare.
+	members func(group string) (map[types.NamespacedName]standing, error)
+}
+
 // decide calls f with how the groups of the Releases fare, and takes in what f decides before anybody else may. It
 // returns the services that what was decided may let go on.
-func (g *groups) decide(key types.NamespacedName, releases []*v1alpha1.Release, f func(map[release.Peer]release.Peers, map[string][]v1alpha1.ReleaseAction) release.Decision) (release.Decision, []types.NamespacedName) {
+func (g *groups) decide(key types.NamespacedName, releases []*v1alpha1.Release, around surroundings, f func(map[release.Peer]release.Peers, map[string][]v1alpha1.ReleaseAction) release.Decision) (release.Decision, []types.NamespacedName, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.groups == nil {
-		g.groups, g.alive = map[types.NamespacedName]map[types.NamespacedName]standing{}, map[types.NamespacedName]bool{}
+		g.groups, g.alive = map[types.NamespacedName]*group{}, map[types.NamespacedName]bool{}
+	}
+	for _, r := range releases {
+		if r.Status.Ended == nil {
+			if err := g.recall(key, r, around); err != nil {
+				return release.Decision{}, nil, err
+			}
+		}
 	}
 	peers, approvals := map[release.Peer]release.Peers{}, map[string][]v1alpha1.ReleaseAction{}
 	for _, r := range releases {
@@ -68,83 +126,118 @@ func (g *groups) decide(key types.NamespacedName, releases []*v1alpha1.Release, 
 		if !changed {
 			status = r.Status
 		}
-		alive = alive || status.Ended == nil
-		next = append(next, g.note(key, r, status)...)
+		if status.Ended == nil {
+			alive = true
+			if err := g.recall(key, r, around); err != nil {
+				return release.Decision{}, nil, err
+			}
+		}
+		next = append(next, g.note(key, r, status, around.limited)...)
 	}
 	g.alive[key] = alive
 	if !alive {
 		delete(g.alive, key)
 	}
-	return decision, next
+	return decision, next, nil
 }
 
-// count adds up how the other services of r's group fare.
-func (g *groups) count(key types.NamespacedName, r *v1alpha1.Release, peers map[release.Peer]release.Peers, approvals map[string][]v1alpha1.ReleaseAction) {
-	for service, s := range g.groups[types.NamespacedName{Namespace: key.Namespace, Name: r.Spec.Group}] {
-		if service == key {
-			continue
-		}
-		for env := range s.busy {
-			at := release.Peer{Group: r.Spec.Group, Environment: env}
-			is := peers[at]
-			is.Busy++
-			peers[at] = is
-		}
-		for env := range s.failed {
-			at := release.Peer{Group: r.Spec.Group, Environment: env}
-			is := peers[at]
-			is.Failed++
-			peers[at] = is
-		}
-		approvals[r.Spec.Group] = append(approvals[r.Spec.Group], s.approvals...)
-	}
-}
-
-// note takes in how r fares now, and returns the services of its group that may go on because of it.
-func (g *groups) note(key types.NamespacedName, r *v1alpha1.Release, status v1alpha1.ReleaseStatus) []types.NamespacedName {
+// recall reads r's group, unless it is known.
+func (g *groups) recall(key types.NamespacedName, r *v1alpha1.Release, around surroundings) error {
 	name := types.NamespacedName{Namespace: key.Namespace, Name: r.Spec.Group}
-	members := g.groups[name]
-	was, known := members[key]
-	is := standingOf(r, status)
-	if members == nil {
-		members = map[types.NamespacedName]standing{}
-		g.groups[name] = members
+	if g.groups[name] != nil {
+		return nil
 	}
-	members[key] = is
-	var freed []string
-	for env := range was.busy {
-		if !is.busy[env] {
-			freed = append(freed, env)
+	members, err := around.members(r.Spec.Group)
+	if err != nil {
+		return err
+	}
+	of := newGroup()
+	for service, is := range members {
+		of.set(service, is)
+	}
+	g.groups[name] = of
+	return nil
+}
+
+// count says how the other services of r's group fare.
+func (g *groups) count(key types.NamespacedName, r *v1alpha1.Release, peers map[release.Peer]release.Peers, approvals map[string][]v1alpha1.ReleaseAction) {
+	of := g.groups[types.NamespacedName{Namespace: key.Namespace, Name: r.Spec.Group}]
+	own := of.members[key]
+	others := func(all map[string]int, own map[string]bool, env string) int {
+		if own[env] {
+			return all[env] - 1
+		}
+		return all[env]
+	}
+	for _, counted := range []map[string]int{of.busy, of.failed} {
+		for env := range counted {
+			peers[release.Peer{Group: r.Spec.Group, Environment: env}] = release.Peers{
+				Busy: others(of.busy, own.busy, env), Failed: others(of.failed, own.failed, env),
+			}
 		}
 	}
-	approved := len(is.approvals) > len(was.approvals)
-	var next []types.NamespacedName
-	for service, s := range members {
-		if service == key {
-			continue
-		}
-		wakes := approved && len(s.waiting) > 0
-		for _, env := range freed {
-			wakes = wakes || s.waiting[env]
-		}
-		if wakes && known {
-			next = append(next, service)
+	for service, given := range of.approvals {
+		if service != key {
+			approvals[r.Spec.Group] = append(approvals[r.Spec.Group], given...)
 		}
 	}
-	if status.Ended != nil && g.quiet(members) {
+}
+
+// note takes in how r fares now, and returns the services of its group that may go on because of it, or have to say that
+// they may not.
+func (g *groups) note(key types.NamespacedName, r *v1alpha1.Release, status v1alpha1.ReleaseStatus, limited map[string]bool) []types.NamespacedName {
+	name := types.NamespacedName{Namespace: key.Namespace, Name: r.Spec.Group}
+	of := g.groups[name]
+	if of == nil {
+		return nil // all of it has ended
+	}
+	was, is := of.members[key], standingOf(r, status)
+	of.set(key, is)
+	next := of.concerned(key, was, is, limited)
+	if status.Ended != nil && of.open == 0 {
 		delete(g.groups, name)
 	}
 	return next
 }
 
-// quiet reports whether nothing goes on in a group any more.
-func (g *groups) quiet(members map[types.NamespacedName]standing) bool {
-	for _, s := range members {
-		if len(s.busy)+len(s.waiting) > 0 {
-			return false
+// concerned returns the services that wait for something that a service was, and is no longer, or has become: one of so
+// many at work, failed, approved for all.
+func (g *group) concerned(key types.NamespacedName, was, is standing, limited map[string]bool) []types.NamespacedName {
+	var news []string
+	for env := range was.busy {
+		if !is.busy[env] && limited[env] {
+			news = append(news, env)
 		}
 	}
-	return true
+	news = append(news, differing(was.failed, is.failed)...)
+	approved := len(is.approvals) > len(was.approvals)
+	if len(news) == 0 && !approved {
+		return nil
+	}
+	var next []types.NamespacedName
+	for service, s := range g.members {
+		waits := approved && len(s.waiting) > 0 || slices.ContainsFunc(news, func(env string) bool { return s.waiting[env] })
+		if waits && service != key {
+			next = append(next, service)
+		}
+	}
+	return next
+}
+
+// differing returns what is in one of two sets and not in the other.
+func differing(a, b map[string]bool) []string {
+	var names []string
+	for name := range a {
+		if !b[name] {
+			names = append(names, name)
+		}
+	}
+	for name := range b {
+		if !a[name] {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // knows reports whether a service has a Release that has not ended.

@@ -32,13 +32,18 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if len(world.Releases) == 0 {
 		return ctrl.Result{}, nil
 	}
-	decision, next := r.decide(req.NamespacedName, &world)
+	decision, next, err := r.decide(ctx, req.NamespacedName, fleet, &world)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
 	if again := revived(world, decision); len(again) > 0 {
 		// What it does was not read, since it had ended.
 		if err := r.plan(ctx, &world, again); err != nil {
 			return ctrl.Result{}, err
 		}
-		decision, next = r.decide(req.NamespacedName, &world)
+		if decision, next, err = r.decide(ctx, req.NamespacedName, fleet, &world); err != nil {
+			return ctrl.Result{}, err
+		}
 	}
 	if err := r.act(ctx, fleet, world, decision); err != nil {
 		return ctrl.Result{}, err
@@ -53,14 +58,6 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	}
 	r.alarm.Set(req.NamespacedName, look)
 	return ctrl.Result{}, nil
-}
-
-// decide says what to do about a service, and which others that lets go on.
-func (r *Reconciler) decide(key types.NamespacedName, world *release.Service) (release.Decision, []types.NamespacedName) {
-	return r.groups.decide(key, world.Releases, func(peers map[release.Peer]release.Peers, approvals map[string][]v1alpha1.ReleaseAction) release.Decision {
-		world.Peers, world.Approvals = peers, approvals
-		return release.Next(*world)
-	})
 }
 
 // revived names the Releases that had ended and that a decision lets go on.

@@ -8,6 +8,7 @@ package release
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -75,7 +76,10 @@ func keyOf(namespace, fleet, service string) types.NamespacedName {
 }
 
 // Setup registers r with mgr, whose cache is one of origin.IndexServices.
-func (r *Reconciler) Setup(mgr ctrl.Manager) error {
+func (r *Reconciler) Setup(ctx context.Context, mgr ctrl.Manager) error {
+	if err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.Release{}, byGroup, groupOf); err != nil {
+		return fmt.Errorf("index Releases by their commit: %w", err)
+	}
 	r.alarm = wake.NewAlarm(r.Clock, r.waker.Wake)
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("release").
