@@ -17,6 +17,8 @@ import (
 type groups struct {
 	mu     sync.Mutex
 	groups map[types.NamespacedName]*group
+	// in are the groups that a service is a member of.
+	in map[types.NamespacedName]map[types.NamespacedName]bool
 	// alive holds the services with a Release that has not ended.
 	alive map[types.NamespacedName]bool
 }
@@ -75,7 +77,9 @@ func standingOf(r *v1alpha1.Release, status v1alpha1.ReleaseStatus) standing {
 		case v1alpha1.StageFailed, v1alpha1.StageRolledBack:
 			s.failed[env.Name] = true
 		case v1alpha1.StageWaiting:
-			s.waiting[env.Name] = true
+			if status.Ended == nil { // else it stopped before
+				s.waiting[env.Name] = true
+			}
 		}
 	}
 	for _, a := range r.Spec.Actions {
@@ -103,7 +107,7 @@ func (g *groups) decide(key types.NamespacedName, releases []*v1alpha1.Release, 
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.groups == nil {
-		g.groups, g.alive = map[types.NamespacedName]*group{}, map[types.NamespacedName]bool{}
+		g.groups, g.in, g.alive = map[types.NamespacedName]*group{}, map[types.NamespacedName]map[types.NamespacedName]bool{}, map[types.NamespacedName]bool{}
 	}
 	for _, r := range releases {
 		if r.Status.Ended == nil {
@@ -119,7 +123,7 @@ func (g *groups) decide(key types.NamespacedName, releases []*v1alpha1.Release, 
 		}
 	}
 	decision := f(peers, approvals)
-	next := make([]types.NamespacedName, 0, len(releases))
+	next := g.leave(key, releases, around.limited)
 	alive := false
 	for _, r := range releases {
 		status, changed := decision.Statuses[r.Name]
@@ -152,11 +156,66 @@ func (g *groups) recall(key types.NamespacedName, r *v1alpha1.Release, around su
 		return err
 	}
 	of := newGroup()
-	for service, is := range members {
-		of.set(service, is)
-	}
 	g.groups[name] = of
+	for service, is := range members {
+		g.set(name, service, is)
+	}
 	return nil
+}
+
+// set notes how a service of a group fares.
+func (g *groups) set(name, service types.NamespacedName, is standing) {
+	g.groups[name].set(service, is)
+	if g.in[service] == nil {
+		g.in[service] = map[types.NamespacedName]bool{}
+	}
+	g.in[service][name] = true
+}
+
+// leave takes a service out of the groups of which it has no Release any more, because somebody deleted it. It returns
+// whom that concerns.
+func (g *groups) leave(key types.NamespacedName, releases []*v1alpha1.Release, limited map[string]bool) []types.NamespacedName {
+	var next []types.NamespacedName
+	for name := range g.in[key] {
+		if slices.ContainsFunc(releases, func(r *v1alpha1.Release) bool { return r.Spec.Group == name.Name }) {
+			continue
+		}
+		of := g.groups[name]
+		was := of.members[key]
+		of.set(key, standing{})
+		next = append(next, of.concerned(key, was, standing{}, limited)...)
+		delete(of.members, key)
+		g.out(key, name)
+		g.tidy(name)
+	}
+	return next
+}
+
+func (g *groups) out(service, name types.NamespacedName) {
+	delete(g.in[service], name)
+	if len(g.in[service]) == 0 {
+		delete(g.in, service)
+	}
+}
+
+// gone takes in that a service has no Release any more. It returns whom that concerns.
+func (g *groups) gone(key types.NamespacedName, limited map[string]bool) []types.NamespacedName {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.alive, key)
+	return g.leave(key, nil, limited)
+}
+
+// tidy forgets a group in which nothing goes on any more.
+func (g *groups) tidy(name types.NamespacedName) {
+	of := g.groups[name]
+	if of.open > 0 {
+		return
+	}
+	for service := range of.members {
+		g.out(service, name)
+	}
+	delete(g.groups, name)
 }
 
 // count says how the other services of r's group fare.
@@ -192,10 +251,10 @@ func (g *groups) note(key types.NamespacedName, r *v1alpha1.Release, status v1al
 		return nil // all of it has ended
 	}
 	was, is := of.members[key], standingOf(r, status)
-	of.set(key, is)
+	g.set(name, key, is)
 	next := of.concerned(key, was, is, limited)
-	if status.Ended != nil && of.open == 0 {
-		delete(g.groups, name)
+	if status.Ended != nil {
+		g.tidy(name)
 	}
 	return next
 }

@@ -178,7 +178,57 @@ func TestGroupsRecall(t *testing.T) {
 		done.Name, done.Spec.Service = service, service
 		look(t, &g, one(service, nil), done, around)
 	}
-	if len(g.groups)+len(g.alive) > 0 {
+	if len(g.groups)+len(g.alive)+len(g.in) > 0 {
 		t.Errorf("something is kept of a group that has ended: %v, %v", g.groups, g.alive)
+	}
+}
+
+// TestGroupsLeave has somebody delete a Release that is at work, of a service that has another one, and of one that has
+// none: its place is free, and who waits for it is woken.
+func TestGroupsLeave(t *testing.T) {
+	waiting := map[string]v1alpha1.Stage{"prod": v1alpha1.StageWaiting}
+	for name, leave := range map[string]func(*groups, surroundings) []string{
+		"Another": func(g *groups, around surroundings) []string {
+			later := one("cart", waiting)
+			later.Spec.Group = "later"
+			_, _, woken := look(t, g, later, later, around)
+			return woken
+		},
+		"None": func(g *groups, around surroundings) []string {
+			var woken []string
+			for _, key := range g.gone(keyOf("sengu", "shop", "cart"), around.limited) {
+				_, service := cutKey(key)
+				woken = append(woken, service)
+			}
+			return woken
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var g groups
+			around := alone()
+			around.limited = map[string]bool{"prod": true}
+			busy := one("cart", map[string]v1alpha1.Stage{"prod": v1alpha1.StageRunning})
+			look(t, &g, busy, busy, around)
+			look(t, &g, one("mail", waiting), one("mail", waiting), around)
+			if woken := leave(&g, around); !slices.Equal(woken, []string{"mail"}) {
+				t.Errorf("%v were woken, want mail", woken)
+			}
+			if told, _, _ := look(t, &g, one("mail", waiting), one("mail", waiting), around); len(told) > 0 {
+				t.Errorf("what was deleted still counts: %v", told)
+			}
+		})
+	}
+}
+
+// TestGroupsForgetWhatFailed keeps nothing of a group whose Releases have ended before they came to every environment.
+func TestGroupsForgetWhatFailed(t *testing.T) {
+	var g groups
+	now := metav1.Now()
+	is := one("cart", map[string]v1alpha1.Stage{"dev": v1alpha1.StageRunning, "prod": v1alpha1.StageWaiting})
+	next := one("cart", map[string]v1alpha1.Stage{"dev": v1alpha1.StageFailed, "prod": v1alpha1.StageWaiting})
+	next.Status.Ended = &now
+	look(t, &g, is, next, alone())
+	if len(g.groups)+len(g.alive)+len(g.in) > 0 {
+		t.Errorf("something is kept: %v, %v, %v", g.groups, g.alive, g.in)
 	}
 }

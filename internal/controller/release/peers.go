@@ -25,16 +25,22 @@ func groupOf(obj client.Object) []string {
 // decide says what to do about a service, and which others that lets go on.
 func (r *Reconciler) decide(ctx context.Context, key types.NamespacedName, fleet *v1alpha1.Fleet, world *release.Service) (release.Decision, []types.NamespacedName, error) {
 	around := surroundings{
-		limited: map[string]bool{},
+		limited: limitedIn(fleet),
 		members: func(group string) (map[types.NamespacedName]standing, error) { return r.members(ctx, fleet, group) },
-	}
-	for _, env := range fleet.Spec.Environments {
-		around.limited[env.Name] = env.MaxConcurrent > 0
 	}
 	return r.groups.decide(key, world.Releases, around, func(peers map[release.Peer]release.Peers, approvals map[string][]v1alpha1.ReleaseAction) release.Decision {
 		world.Peers, world.Approvals = peers, approvals
 		return release.Next(*world)
 	})
+}
+
+// limitedIn are the environments of a Fleet to which only so many services of one change may be brought at once.
+func limitedIn(fleet *v1alpha1.Fleet) map[string]bool {
+	limited := map[string]bool{}
+	for _, env := range fleet.Spec.Environments {
+		limited[env.Name] = env.MaxConcurrent > 0
+	}
+	return limited
 }
 
 // members reads how the services of a group fare. One whose App names its Release is at work, also if a crash came before

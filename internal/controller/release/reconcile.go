@@ -30,6 +30,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, err
 	}
 	if len(world.Releases) == 0 {
+		r.wake(r.groups.gone(req.NamespacedName, limitedIn(fleet)))
 		return ctrl.Result{}, nil
 	}
 	decision, next, err := r.decide(ctx, req.NamespacedName, fleet, &world)
@@ -49,15 +50,19 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, err
 	}
 	r.ask(ctx, fleet, world, decision.Checks)
-	for _, other := range next {
-		r.waker.Wake(other)
-	}
+	r.wake(next)
 	look := r.write(ctx, fleet, world, decision)
 	if look.IsZero() || !decision.Look.IsZero() && decision.Look.Before(look) {
 		look = decision.Look
 	}
 	r.alarm.Set(req.NamespacedName, look)
 	return ctrl.Result{}, nil
+}
+
+func (r *Reconciler) wake(services []types.NamespacedName) {
+	for _, one := range services {
+		r.waker.Wake(one)
+	}
 }
 
 // revived names the Releases that had ended and that a decision lets go on.
