@@ -21,6 +21,7 @@ import (
 	"crypto"
 
 	"github.com/sengu-dev/sengu/internal/gitrepo"
+	"github.com/sengu-dev/sengu/internal/gitrepo/gitrepotest"
 	"github.com/sengu-dev/sengu/internal/gitrepo/gitserver"
 )
 
@@ -172,7 +173,7 @@ func TestCA(t *testing.T) {
 			inner.ServeHTTP(w, r)
 		}))
 		ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: web.Certificate().Raw})
-		repo := repository(t, openStore(t, t.TempDir(), gitrepo.Options{}), web.URL+"/x.git")
+		repo := repository(t, gitrepotest.Open(t, t.TempDir(), gitrepo.Options{}), web.URL+"/x.git")
 		auth, err := gitrepo.AuthFromSecret(map[string][]byte{"token": []byte(token), "caFile": ca})
 		if err != nil {
 			t.Fatal(err)

@@ -19,6 +19,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/sengu-dev/sengu/internal/gitrepo"
+	"github.com/sengu-dev/sengu/internal/gitrepo/gitrepotest"
 	"github.com/sengu-dev/sengu/internal/gitrepo/gitserver"
 )
 
@@ -248,7 +249,7 @@ func TestKilledInTheMiddle(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	repo := repository(t, openStore(t, dir, gitrepo.Options{}), web.URL+"/x.git")
+	repo := repository(t, gitrepotest.Open(t, dir, gitrepo.Options{}), web.URL+"/x.git")
 	if rev := mustFetch(t, repo, "main", gitrepo.Auth{}); rev.Hash != heads[len(heads)-1] {
 		t.Errorf("%+v", rev)
 	}
@@ -319,7 +320,7 @@ func TestOneProcessHasTheDirectory(t *testing.T) {
 	if _, err := store.Repository("https://git.example.com/x"); !errors.Is(err, gitrepo.ErrClosed) {
 		t.Errorf("after Close: %v", err)
 	}
-	openStore(t, dir, gitrepo.Options{})
+	gitrepotest.Open(t, dir, gitrepo.Options{})
 }
 
 func TestIdleReadersAreLetGo(t *testing.T) {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/sengu-dev/sengu/internal/gitrepo"
+	"github.com/sengu-dev/sengu/internal/gitrepo/gitrepotest"
 	"github.com/sengu-dev/sengu/internal/gitrepo/gitserver"
 )
 
@@ -83,7 +84,7 @@ func TestConnectionsAreReused(t *testing.T) {
 	}
 	web.Start()
 	defer web.Close()
-	repo := repository(t, openStore(t, t.TempDir(), gitrepo.Options{}), web.URL+"/x.git")
+	repo := repository(t, gitrepotest.Open(t, t.TempDir(), gitrepo.Options{}), web.URL+"/x.git")
 	for i := range 5 {
 		remote.commit("main", "", map[string]string{"a": fmt.Sprint(i)})
 		mustFetch(t, repo, "main", gitrepo.Auth{})
@@ -256,7 +257,7 @@ func TestOlderServer(t *testing.T) {
 				handler.ServeHTTP(w, r)
 			}))
 			defer web.Close()
-			repo := repository(t, openStore(t, t.TempDir(), gitrepo.Options{}), web.URL+"/x.git")
+			repo := repository(t, gitrepotest.Open(t, t.TempDir(), gitrepo.Options{}), web.URL+"/x.git")
 			one := remote.commit("main", "", map[string]string{"a": version})
 			if rev := mustFetch(t, repo, "main", tokenAuth(t, token)); rev.Hash != one {
 				t.Errorf("first: %+v", rev)
@@ -338,13 +339,13 @@ func TestFetchEndsWithItsContext(t *testing.T) {
 	}))
 	defer web.Close()
 	defer close(release)
-	store := openStore(t, t.TempDir(), gitrepo.Options{})
+	store := gitrepotest.Open(t, t.TempDir(), gitrepo.Options{})
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() { <-asked; cancel() }()
 	if _, err := repository(t, store, web.URL+"/x").Fetch(ctx, "main", gitrepo.Auth{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
-	quick := openStore(t, t.TempDir(), gitrepo.Options{FetchTimeout: 50 * time.Millisecond})
+	quick := gitrepotest.Open(t, t.TempDir(), gitrepo.Options{FetchTimeout: 50 * time.Millisecond})
 	if _, err := repository(t, quick, web.URL+"/x").Fetch(t.Context(), "main", gitrepo.Auth{}); !errors.Is(err, gitrepo.ErrUnreachable) {
 		t.Errorf("too late: %v", err)
 	}

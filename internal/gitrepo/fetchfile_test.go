@@ -8,13 +8,14 @@ import (
 	"testing"
 
 	"github.com/sengu-dev/sengu/internal/gitrepo"
+	"github.com/sengu-dev/sengu/internal/gitrepo/gitrepotest"
 	"github.com/sengu-dev/sengu/internal/gitrepo/gitserver"
 )
 
 func TestFileURL(t *testing.T) {
 	remote := newRemote(t, t.TempDir(), "x.git")
 	head := remote.commit("main", "", map[string]string{"a": "1"})
-	store := openStore(t, t.TempDir(), gitrepo.Options{AllowFile: true})
+	store := gitrepotest.Open(t, t.TempDir(), gitrepo.Options{AllowFile: true})
 	for _, url := range []string{"file://" + remote.dir, remote.dir} {
 		repo := repository(t, store, url)
 		if rev := mustFetch(t, repo, "main", gitrepo.Auth{}); rev.Hash != head {
@@ -43,7 +44,7 @@ func TestSHA256(t *testing.T) {
 	two := remote.commit("main", "", map[string]string{"d/a": "2"})
 	web := httptest.NewServer(gitserver.New(root, gitserver.Options{}))
 	defer web.Close()
-	repo := repository(t, openStore(t, t.TempDir(), gitrepo.Options{}), web.URL+"/x.git")
+	repo := repository(t, gitrepotest.Open(t, t.TempDir(), gitrepo.Options{}), web.URL+"/x.git")
 	if rev := mustFetch(t, repo, "main", gitrepo.Auth{}); rev.Hash != two || len(two) != 64 {
 		t.Errorf("%+v", rev)
 	}

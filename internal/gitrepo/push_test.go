@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/sengu-dev/sengu/internal/gitrepo"
+	"github.com/sengu-dev/sengu/internal/gitrepo/gitrepotest"
 	"github.com/sengu-dev/sengu/internal/gitrepo/gitserver"
 )
 
@@ -197,7 +198,7 @@ func TestWriteToOtherTransports(t *testing.T) {
 		inner.ServeHTTP(w, r)
 	}))
 	defer web.Close()
-	store := openStore(t, filepath.Join(t.TempDir(), `a:b"c`), gitrepo.Options{AllowFile: true})
+	store := gitrepotest.Open(t, filepath.Join(t.TempDir(), `a:b"c`), gitrepo.Options{AllowFile: true})
 	key, _ := newSigningKey(t, "ed25519")
 	for url, there := range map[string]*remoteRepo{remote.dir: remote, web.URL + "/long.git": sha256, web.URL + "/old.git": remote} {
 		d := draft("x", "d/b", url)
@@ -223,7 +224,7 @@ func TestWriteOverTLS(t *testing.T) {
 	web.StartTLS()
 	defer web.Close()
 	dir := t.TempDir()
-	repo := repository(t, openStore(t, dir, gitrepo.Options{}), web.URL+"/x.git")
+	repo := repository(t, gitrepotest.Open(t, dir, gitrepo.Options{}), web.URL+"/x.git")
 	auth := tokenAuth(t, token)
 	auth.CA = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: web.Certificate().Raw})
 	if written, err := repo.Write(t.Context(), "main", auth, draft("x", "a", "2")); err != nil || written.Head != remote.head("main") {
@@ -252,7 +253,7 @@ func TestAnswerLost(t *testing.T) {
 		inner.ServeHTTP(w, r)
 	}))
 	defer web.Close()
-	repo := repository(t, openStore(t, dir, gitrepo.Options{Wait: func(context.Context, time.Duration) error { return nil }}), web.URL+"/x.git")
+	repo := repository(t, gitrepotest.Open(t, dir, gitrepo.Options{Wait: func(context.Context, time.Duration) error { return nil }}), web.URL+"/x.git")
 	lose.Store(1)
 	written, err := repo.Write(t.Context(), "main", gitrepo.Auth{}, count("once", "counter"))
 	if err != nil || written.Head != remote.head("main") || len(written.Commits) != 1 || written.Commits[0] != written.Head {
@@ -284,7 +285,7 @@ func TestPushedCredentialsStayHidden(t *testing.T) {
 	note := func(s string) { mu.Lock(); defer mu.Unlock(); seen.WriteString(s + "\n") }
 	logger := slog.New(slog.NewTextHandler(writerFunc(note), &slog.HandlerOptions{Level: slog.LevelDebug}))
 	dir := t.TempDir()
-	store := openStore(t, dir, gitrepo.Options{Logger: logger})
+	store := gitrepotest.Open(t, dir, gitrepo.Options{Logger: logger})
 	s := hooked(t, "pre-receive", "read old new ref\ncase $ref in *echo) echo 'no: "+token+"'; exit 1;; esac\nexit 0\n")
 	s.commit("main", "", map[string]string{"a": "1"})
 	s.git("update-ref", "refs/heads/echo", "main")
@@ -390,7 +391,7 @@ func TestKilledWhileWriting(t *testing.T) {
 		killWriterAt(t, dir, web.URL+"/x.git", passed, moment)
 		remote.git("fsck", "--full", "--strict")
 	}
-	store := openStore(t, dir, gitrepo.Options{})
+	store := gitrepotest.Open(t, dir, gitrepo.Options{})
 	if left := leftovers(t, dir); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
 	}

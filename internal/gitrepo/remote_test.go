@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/sengu-dev/sengu/internal/gitrepo"
+	"github.com/sengu-dev/sengu/internal/gitrepo/gitrepotest"
 	"github.com/sengu-dev/sengu/internal/gitrepo/gitserver"
 )
 
@@ -119,23 +120,9 @@ func serve(t testing.TB, server gitserver.Options, opts gitrepo.Options) *served
 	t.Cleanup(web.Close)
 	s.url = web.URL + "/shop/manifests.git"
 	s.storeDir = t.TempDir()
-	s.store = openStore(t, s.storeDir, opts)
+	s.store = gitrepotest.Open(t, s.storeDir, opts)
 	s.repo = repository(t, s.store, s.url)
 	return s
-}
-
-func openStore(t testing.TB, dir string, opts gitrepo.Options) *gitrepo.Store {
-	t.Helper()
-	store, err := gitrepo.Open(dir, opts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := store.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return store
 }
 
 func repository(t testing.TB, store *gitrepo.Store, url string) *gitrepo.Repository {

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/sengu-dev/sengu/internal/gitrepo"
+	"github.com/sengu-dev/sengu/internal/gitrepo/gitrepotest"
 	"github.com/sengu-dev/sengu/internal/gitrepo/gitserver"
 )
 
@@ -46,7 +47,7 @@ func TestCredentialsStayHidden(t *testing.T) {
 	watch, stop := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	wg.Go(func() { watchArguments(watch, note) })
-	store := openStore(t, dir, gitrepo.Options{Logger: log})
+	store := gitrepotest.Open(t, dir, gitrepo.Options{Logger: log})
 	https := tokenAuth(t, token)
 	key := sshAuth(t, identity, sshd.knownHosts(sshd.hostKey))
 	for url, auth := range map[string]gitrepo.Auth{

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/crypto/ssh/knownhosts"
 
 	"github.com/sengu-dev/sengu/internal/gitrepo"
+	"github.com/sengu-dev/sengu/internal/gitrepo/gitrepotest"
 )
 
 // sshServer serves repositories over ssh, running git upload-pack and receive-pack for whoever has the key.
@@ -165,7 +166,7 @@ func TestSSH(t *testing.T) {
 	remote := newRemote(t, t.TempDir(), "x.git")
 	head := remote.commit("main", "", map[string]string{"a": "1"})
 	dir := t.TempDir()
-	store := openStore(t, dir, gitrepo.Options{})
+	store := gitrepotest.Open(t, dir, gitrepo.Options{})
 	repo := repository(t, store, "ssh://git@"+server.addr+remote.dir)
 	good := sshAuth(t, identity, server.knownHosts(server.hostKey))
 	if rev := mustFetch(t, repo, "main", good); rev.Hash != head {

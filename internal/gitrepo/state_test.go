@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/sengu-dev/sengu/internal/gitrepo"
+	"github.com/sengu-dev/sengu/internal/gitrepo/gitrepotest"
 	"github.com/sengu-dev/sengu/internal/gitrepo/gitserver"
 )
 
@@ -56,7 +57,7 @@ func TestStateKeepsWhatRuns(t *testing.T) {
 	s.git("reflog", "expire", "--expire=now", "--all")
 	s.git("gc", "--quiet", "--prune=now")
 
-	fresh := repository(t, openStore(t, t.TempDir(), gitrepo.Options{}), s.url)
+	fresh := repository(t, gitrepotest.Open(t, t.TempDir(), gitrepo.Options{}), s.url)
 	got, err := fresh.FetchState(t.Context(), stateRef, auth)
 	want := gitrepo.State{Hash: two, Files: map[string][]byte{"apps/checkout.yaml": []byte("2"), "empty": {}}, Parents: []string{one, other}}
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(gitrepo.State{})); err != nil || diff != "" {
@@ -95,7 +96,7 @@ func TestStateIsFetchedOnce(t *testing.T) {
 		inner.ServeHTTP(&counting{ResponseWriter: w, n: &sent}, r)
 	}))
 	defer web.Close()
-	fresh := repository(t, openStore(t, t.TempDir(), gitrepo.Options{}), web.URL+"/shop/manifests.git")
+	fresh := repository(t, gitrepotest.Open(t, t.TempDir(), gitrepo.Options{}), web.URL+"/shop/manifests.git")
 	for i, most := range []int64{300_000, 5_000, 2_000} {
 		sent.Store(0)
 		requests.Store(0)
@@ -146,7 +147,7 @@ func TestStateLease(t *testing.T) {
 		}
 	}
 	// Written elsewhere: here the lease is not known yet.
-	other := repository(t, openStore(t, t.TempDir(), gitrepo.Options{}), s.url)
+	other := repository(t, gitrepotest.Open(t, t.TempDir(), gitrepo.Options{}), s.url)
 	mustFetch(t, other, "main", gitrepo.Auth{})
 	three := mustPushState(t, other, state(two, "3"), gitrepo.Auth{})
 	four := mustPushState(t, s.repo, state(three, "4"), gitrepo.Auth{})
@@ -172,7 +173,7 @@ func TestStateChanges(t *testing.T) {
 		inner.ServeHTTP(w, r)
 	}))
 	defer web.Close()
-	repo := repository(t, openStore(t, t.TempDir(), gitrepo.Options{}), web.URL+"/shop/manifests.git")
+	repo := repository(t, gitrepotest.Open(t, t.TempDir(), gitrepo.Options{}), web.URL+"/shop/manifests.git")
 	s.repo = repo
 	head := s.commit("main", "", map[string]string{"a": "1"})
 	mustFetch(t, repo, "main", gitrepo.Auth{})
@@ -265,7 +266,7 @@ func TestStateOverOtherTransports(t *testing.T) {
 	signer, identity := newKey(t)
 	sshd := startSSH(t, signer.PublicKey())
 	auth := sshAuth(t, identity, sshd.knownHosts(sshd.hostKey))
-	repo := repository(t, openStore(t, t.TempDir(), gitrepo.Options{}), "ssh://git@"+sshd.addr+remote.dir)
+	repo := repository(t, gitrepotest.Open(t, t.TempDir(), gitrepo.Options{}), "ssh://git@"+sshd.addr+remote.dir)
 	for _, ref := range []string{stateRef, "refs/heads/sengu/state/shop"} {
 		if _, err := repo.FetchState(t.Context(), ref, auth); !errors.Is(err, gitrepo.ErrStateMissing) {
 			t.Errorf("before there is any: %v", err)

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sengu-dev/sengu/internal/gitrepo"
+	"github.com/sengu-dev/sengu/internal/gitrepo/gitrepotest"
 	"github.com/sengu-dev/sengu/internal/gitrepo/gitserver"
 )
 
@@ -182,7 +183,7 @@ func TestTwoPushersLoseNothing(t *testing.T) {
 	s := serve(t, gitserver.Options{Token: token}, gitrepo.Options{})
 	s.commit("main", "", map[string]string{"a": "1"})
 	auth := tokenAuth(t, token)
-	other := repository(t, openStore(t, t.TempDir(), gitrepo.Options{}), s.url)
+	other := repository(t, gitrepotest.Open(t, t.TempDir(), gitrepo.Options{}), s.url)
 	const each = 20
 	var wg sync.WaitGroup
 	for i, repo := range []*gitrepo.Repository{s.repo, other} {
@@ -247,7 +248,7 @@ func TestWaitingWritesGoOutTogether(t *testing.T) {
 		inner.ServeHTTP(w, r)
 	}))
 	defer web.Close()
-	repo := repository(t, openStore(t, dir, gitrepo.Options{}), web.URL+"/x.git")
+	repo := repository(t, gitrepotest.Open(t, dir, gitrepo.Options{}), web.URL+"/x.git")
 	begun, release := make(chan struct{}), make(chan struct{})
 	first := gitrepo.Draft{Author: bot, Message: "first", Edits: []gitrepo.EditFunc{func(context.Context, fs.FS) (map[string][]byte, error) {
 		close(begun)

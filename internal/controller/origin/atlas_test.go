@@ -15,6 +15,7 @@ import (
 	"github.com/sengu-dev/sengu/api/v1alpha1"
 	"github.com/sengu-dev/sengu/internal/controller/origin"
 	"github.com/sengu-dev/sengu/internal/gitrepo"
+	"github.com/sengu-dev/sengu/internal/gitrepo/gitrepotest"
 	"github.com/sengu-dev/sengu/internal/gitrepo/gitserver"
 )
 
@@ -67,23 +68,9 @@ type reader struct {
 	atlas origin.Atlas
 }
 
-func newStore(t *testing.T) *gitrepo.Store {
-	t.Helper()
-	store, err := gitrepo.Open(t.TempDir(), gitrepo.Options{AllowFile: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := store.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return store
-}
-
 func newReader(t *testing.T) *reader {
 	t.Helper()
-	return &reader{t: t, store: newStore(t), fleet: &v1alpha1.Fleet{Spec: v1alpha1.FleetSpec{Layout: "apps/{service}/{environment}"}}}
+	return &reader{t: t, store: gitrepotest.Open(t, t.TempDir(), gitrepo.Options{AllowFile: true}), fleet: &v1alpha1.Fleet{Spec: v1alpha1.FleetSpec{Layout: "apps/{service}/{environment}"}}}
 }
 
 // follow goes to the head of a repository's branch.
@@ -147,7 +134,7 @@ func TestAtlas(t *testing.T) {
 	other.commit(true, write("apps/other/dev/x", "1"))
 	expect("another repository", r.follow(other), false, nil, []string{"other"})
 	other.commit(true, write("apps/new/dev/x", "1"))
-	r.store = newStore(t) // which has never seen what came before
+	r.store = gitrepotest.Open(t, t.TempDir(), gitrepo.Options{AllowFile: true}) // which has never seen what came before
 	expect("a mirror made anew of a branch that was rewritten", r.follow(other), false, nil, []string{"new"})
 }
 

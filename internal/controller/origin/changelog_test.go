@@ -16,6 +16,7 @@ import (
 	"github.com/sengu-dev/sengu/api/v1alpha1"
 	"github.com/sengu-dev/sengu/internal/controller/origin"
 	"github.com/sengu-dev/sengu/internal/gitrepo"
+	"github.com/sengu-dev/sengu/internal/gitrepo/gitrepotest"
 	"github.com/sengu-dev/sengu/internal/gitrepo/gitserver"
 	"github.com/sengu-dev/sengu/internal/registry"
 	"github.com/sengu-dev/sengu/internal/registry/ociserver"
@@ -93,11 +94,7 @@ func TestChangelog(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(client.Close)
-	store, err := gitrepo.Open(t.TempDir(), gitrepo.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = store.Close() })
+	store := gitrepotest.Open(t, t.TempDir(), gitrepo.Options{})
 	log := origin.Changelog{Client: secrets{}, Registry: client, Repositories: store}
 	allowed := fleetOf("https://git.example.com/fleet.git", "", nil)
 	allowed.Spec.Remotes = []v1alpha1.Remote{{Prefix: strings.TrimSuffix(url, "/app.git")}}

@@ -23,6 +23,7 @@ import (
 	"github.com/sengu-dev/sengu/internal/controller/origin"
 	"github.com/sengu-dev/sengu/internal/forge"
 	"github.com/sengu-dev/sengu/internal/gitrepo"
+	"github.com/sengu-dev/sengu/internal/gitrepo/gitrepotest"
 )
 
 // secrets are Secrets by their names, as an API server would give them.
@@ -56,16 +57,7 @@ func fleetOf(url, gitSecret string, f *v1alpha1.ForgeSource) *v1alpha1.Fleet {
 
 func options(t *testing.T) origin.ForgeOptions {
 	t.Helper()
-	store, err := gitrepo.Open(t.TempDir(), gitrepo.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := store.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return origin.ForgeOptions{Repositories: store}
+	return origin.ForgeOptions{Repositories: gitrepotest.Open(t, t.TempDir(), gitrepo.Options{})}
 }
 
 func TestForge(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
 	"github.com/sengu-dev/sengu/internal/gitrepo"
+	"github.com/sengu-dev/sengu/internal/gitrepo/gitrepotest"
 	"github.com/sengu-dev/sengu/internal/layout"
 	"github.com/sengu-dev/sengu/internal/render"
 )
@@ -29,15 +30,8 @@ func newWork(t *testing.T) *work {
 	t.Helper()
 	w := &work{T: t, dir: t.TempDir()}
 	w.git("init", "--quiet", "--initial-branch", "main")
-	store, err := gitrepo.Open(t.TempDir(), gitrepo.Options{AllowFile: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := store.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	store := gitrepotest.Open(t, t.TempDir(), gitrepo.Options{AllowFile: true})
+	var err error
 	if w.mirror, err = store.Repository("file://" + w.dir); err != nil {
 		t.Fatal(err)
 	}
