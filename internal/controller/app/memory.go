@@ -7,6 +7,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
 )
@@ -98,7 +99,7 @@ type waver struct {
 func (w *wavers) recall(app *v1alpha1.App) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	held, ok := w.apps[types.NamespacedName{Namespace: app.Namespace, Name: app.Name}]
+	held, ok := w.apps[client.ObjectKeyFromObject(app)]
 	if ok && held.generation == app.Generation && held.version == app.ResourceVersion {
 		app.Status = *held.status.DeepCopy()
 	}
@@ -107,7 +108,7 @@ func (w *wavers) recall(app *v1alpha1.App) {
 // hold returns how long the status of app need not be written yet in the place of the one before: nothing of it is news
 // but that what was healthy is progressing, since a moment ago. Now is by the clock of the queue, which wakes the App.
 func (w *wavers) hold(app *v1alpha1.App, before *v1alpha1.AppStatus, now time.Time) time.Duration {
-	name := types.NamespacedName{Namespace: app.Namespace, Name: app.Name}
+	name := client.ObjectKeyFromObject(app)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !wavering(before, &app.Status) {

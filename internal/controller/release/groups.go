@@ -109,18 +109,15 @@ func (g *groups) decide(key types.NamespacedName, releases []*v1alpha1.Release, 
 	if g.groups == nil {
 		g.groups, g.in, g.alive = map[types.NamespacedName]*group{}, map[types.NamespacedName]map[types.NamespacedName]bool{}, map[types.NamespacedName]bool{}
 	}
-	for _, r := range releases {
-		if r.Status.Ended == nil {
-			if err := g.recall(key, r, around); err != nil {
-				return release.Decision{}, nil, err
-			}
-		}
-	}
 	peers, approvals := map[release.Peer]release.Peers{}, map[string][]v1alpha1.ReleaseAction{}
 	for _, r := range releases {
-		if r.Status.Ended == nil {
-			g.count(key, r, peers, approvals)
+		if r.Status.Ended != nil {
+			continue
 		}
+		if err := g.recall(key, r, around); err != nil {
+			return release.Decision{}, nil, err
+		}
+		g.count(key, r, peers, approvals)
 	}
 	decision := f(peers, approvals)
 	next := g.leave(key, releases, around.limited)

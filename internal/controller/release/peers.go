@@ -60,7 +60,7 @@ func (r *Reconciler) members(ctx context.Context, fleet *v1alpha1.Fleet, group s
 			if err != nil {
 				return nil, err
 			}
-			if app != nil && app.Spec.Release == one.Name && one.Status.Ended == nil {
+			if app != nil && app.Spec.Release == one.Name {
 				delete(is.waiting, env)
 				is.busy[env] = true
 			}

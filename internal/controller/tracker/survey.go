@@ -84,8 +84,8 @@ func (st *state) concerned(ctx context.Context, fleet *v1alpha1.Fleet, repositor
 	if err != nil {
 		return nil, err
 	}
-	services := map[string]struct{}{}
 	if step.From == "" || step.From != st.head || st.generation != fleet.Generation { // the Fleet may promote in another way
+		services := map[string]struct{}{}
 		for service := range st.atlas.All() {
 			services[service] = struct{}{}
 		}
@@ -94,7 +94,7 @@ func (st *state) concerned(ctx context.Context, fleet *v1alpha1.Fleet, repositor
 		}
 		return services, nil
 	}
-	services = st.readers.Of(step.Changes)
+	services := st.readers.Of(step.Changes)
 	maps.Copy(services, step.Moved)
 	for service, is := range st.readings {
 		if is.fails() {
