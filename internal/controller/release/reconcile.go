@@ -42,9 +42,11 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		if err := r.plan(ctx, &world, again); err != nil {
 			return ctrl.Result{}, err
 		}
-		if decision, next, err = r.decide(ctx, req.NamespacedName, fleet, &world); err != nil {
+		var more []types.NamespacedName
+		if decision, more, err = r.decide(ctx, req.NamespacedName, fleet, &world); err != nil {
 			return ctrl.Result{}, err
 		}
+		next = append(next, more...) // the first time has taken in already what lets others go on
 	}
 	if err := r.act(ctx, fleet, world, decision); err != nil {
 		return ctrl.Result{}, err
