@@ -185,6 +185,13 @@ func (d *decider) window(name string) v1alpha1.Gate {
 	}
 }
 
+// AwaitsPlace reports whether what keeps a Release out of an environment is that as many services of its change are at work
+// there as may be.
+func AwaitsPlace(at v1alpha1.ReleaseEnvironmentStatus) bool {
+	i := slices.IndexFunc(at.Gates, func(g v1alpha1.Gate) bool { return !g.Open })
+	return at.Stage == v1alpha1.StageWaiting && i >= 0 && at.Gates[i].Name == gateGroup
+}
+
 // failures is closed once too many services of the same change have failed in the environment.
 func (d *decider) failures(r *journey, env v1alpha1.Environment) v1alpha1.Gate {
 	failed, limit := d.Peers[Peer{r.Spec.Group, env.Name}].Failed, int(env.MaxFailures)

@@ -1,6 +1,7 @@
 package release
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -65,11 +66,13 @@ func (g *group) add(s standing, n int) {
 // standing is how the Release of one service fares, by environment, and what people approved for the whole group on it.
 type standing struct {
 	busy, failed, waiting map[string]bool
-	approvals             []v1alpha1.ReleaseAction
+	// queued are the environments, of those it waits for, in which nothing is missing but a place.
+	queued    map[string]bool
+	approvals []v1alpha1.ReleaseAction
 }
 
 func standingOf(r *v1alpha1.Release, status v1alpha1.ReleaseStatus) standing {
-	s := standing{busy: map[string]bool{}, failed: map[string]bool{}, waiting: map[string]bool{}}
+	s := standing{busy: map[string]bool{}, failed: map[string]bool{}, waiting: map[string]bool{}, queued: map[string]bool{}}
 	for _, env := range status.Environments {
 		switch env.Stage {
 		case v1alpha1.StageRunning, v1alpha1.StageVerifying:
@@ -79,6 +82,9 @@ func standingOf(r *v1alpha1.Release, status v1alpha1.ReleaseStatus) standing {
 		case v1alpha1.StageWaiting:
 			if status.Ended == nil { // else it stopped before
 				s.waiting[env.Name] = true
+				if release.AwaitsPlace(env) {
+					s.queued[env.Name] = true
+				}
 			}
 		}
 	}
@@ -95,8 +101,8 @@ func (s standing) open() bool { return len(s.busy)+len(s.waiting) > 0 }
 
 // surroundings are what a decision about a service needs of others.
 type surroundings struct {
-	// limited are the environments to which only so many services of one change may be brought at once.
-	limited map[string]bool
+	// places are how many services of one change may be brought to an environment at once, of those that have a limit.
+	places map[string]int
 	// members reads how the services of a group fare.
 	members func(group string) (map[types.NamespacedName]standing, error)
 }
@@ -120,7 +126,7 @@ func (g *groups) decide(key types.NamespacedName, releases []*v1alpha1.Release, 
 		g.count(key, r, peers, approvals)
 	}
 	decision := f(peers, approvals)
-	next := g.leave(key, releases, around.limited)
+	next := g.leave(key, releases, around.places)
 	alive := false
 	for _, r := range releases {
 		status, changed := decision.Statuses[r.Name]
@@ -133,7 +139,7 @@ func (g *groups) decide(key types.NamespacedName, releases []*v1alpha1.Release, 
 				return release.Decision{}, nil, err
 			}
 		}
-		next = append(next, g.note(key, r, status, around.limited)...)
+		next = append(next, g.note(key, r, status, around.places)...)
 	}
 	g.alive[key] = alive
 	if !alive {
@@ -171,7 +177,7 @@ func (g *groups) set(name, service types.NamespacedName, is standing) {
 
 // leave takes a service out of the groups of which it has no Release any more, because somebody deleted it. It returns
 // whom that concerns.
-func (g *groups) leave(key types.NamespacedName, releases []*v1alpha1.Release, limited map[string]bool) []types.NamespacedName {
+func (g *groups) leave(key types.NamespacedName, releases []*v1alpha1.Release, places map[string]int) []types.NamespacedName {
 	var next []types.NamespacedName
 	for name := range g.in[key] {
 		if slices.ContainsFunc(releases, func(r *v1alpha1.Release) bool { return r.Spec.Group == name.Name }) {
@@ -180,7 +186,7 @@ func (g *groups) leave(key types.NamespacedName, releases []*v1alpha1.Release, l
 		of := g.groups[name]
 		was := of.members[key]
 		of.set(key, standing{})
-		next = append(next, of.concerned(key, was, standing{}, limited)...)
+		next = append(next, of.concerned(key, was, standing{}, places)...)
 		delete(of.members, key)
 		g.out(key, name)
 		g.tidy(name)
@@ -196,11 +202,11 @@ func (g *groups) out(service, name types.NamespacedName) {
 }
 
 // gone takes in that a service has no Release any more. It returns whom that concerns.
-func (g *groups) gone(key types.NamespacedName, limited map[string]bool) []types.NamespacedName {
+func (g *groups) gone(key types.NamespacedName, places map[string]int) []types.NamespacedName {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	delete(g.alive, key)
-	return g.leave(key, nil, limited)
+	return g.leave(key, nil, places)
 }
 
 // tidy forgets a group in which nothing goes on any more.
@@ -241,7 +247,7 @@ func (g *groups) count(key types.NamespacedName, r *v1alpha1.Release, peers map[
 
 // note takes in how r fares now, and returns the services of its group that may go on because of it, or have to say that
 // they may not.
-func (g *groups) note(key types.NamespacedName, r *v1alpha1.Release, status v1alpha1.ReleaseStatus, limited map[string]bool) []types.NamespacedName {
+func (g *groups) note(key types.NamespacedName, r *v1alpha1.Release, status v1alpha1.ReleaseStatus, places map[string]int) []types.NamespacedName {
 	name := types.NamespacedName{Namespace: key.Namespace, Name: r.Spec.Group}
 	of := g.groups[name]
 	if of == nil {
@@ -249,7 +255,7 @@ func (g *groups) note(key types.NamespacedName, r *v1alpha1.Release, status v1al
 	}
 	was, is := of.members[key], standingOf(r, status)
 	g.set(name, key, is)
-	next := of.concerned(key, was, is, limited)
+	next := of.concerned(key, was, is, places)
 	if status.Ended != nil {
 		g.tidy(name)
 	}
@@ -257,24 +263,54 @@ func (g *groups) note(key types.NamespacedName, r *v1alpha1.Release, status v1al
 }
 
 // concerned returns the services that wait for something that a service was, and is no longer, or has become: one of so
-// many at work, failed, approved for all.
-func (g *group) concerned(key types.NamespacedName, was, is standing, limited map[string]bool) []types.NamespacedName {
-	var news []string
-	for env := range was.busy {
-		if !is.busy[env] && limited[env] {
-			news = append(news, env)
+// many at work, failed, approved for all. Of those that wait for a place only as many are woken as there are places: one that
+// does not take it, after all, is concerned too, and the next is woken.
+func (g *group) concerned(key types.NamespacedName, was, is standing, places map[string]int) []types.NamespacedName {
+	woken := map[types.NamespacedName]bool{}
+	news, approved := differing(was.failed, is.failed), len(is.approvals) > len(was.approvals)
+	for service, s := range g.members {
+		if approved && len(s.waiting) > 0 || slices.ContainsFunc(news, func(env string) bool { return s.waiting[env] }) {
+			woken[service] = true
 		}
 	}
-	news = append(news, differing(was.failed, is.failed)...)
-	approved := len(is.approvals) > len(was.approvals)
-	if len(news) == 0 && !approved {
+	for env := range places {
+		if (was.busy[env] || was.queued[env]) && !is.busy[env] && !is.queued[env] {
+			for _, service := range g.next(env, places, types.NamespacedName{}) {
+				woken[service] = true
+			}
+		}
+	}
+	delete(woken, key)
+	return slices.Collect(maps.Keys(woken))
+}
+
+// next returns the services that may take the places that are free in an environment, in the order of their names, of those
+// that come after one.
+func (g *group) next(env string, places map[string]int, after types.NamespacedName) []types.NamespacedName {
+	free := places[env] - g.busy[env]
+	if free <= 0 {
 		return nil
 	}
-	var next []types.NamespacedName
+	var queue []types.NamespacedName
 	for service, s := range g.members {
-		waits := approved && len(s.waiting) > 0 || slices.ContainsFunc(news, func(env string) bool { return s.waiting[env] })
-		if waits && service != key {
-			next = append(next, service)
+		if s.queued[env] && service.Name > after.Name {
+			queue = append(queue, service)
+		}
+	}
+	slices.SortFunc(queue, func(a, b types.NamespacedName) int { return strings.Compare(a.Name, b.Name) })
+	return queue[:min(free, len(queue))]
+}
+
+// pass returns the services that may take the places that are free for one that could not be decided about: what keeps that
+// one from going on holds up no other. It comes back by itself.
+func (g *groups) pass(key types.NamespacedName, places map[string]int) []types.NamespacedName {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var next []types.NamespacedName
+	for name := range g.in[key] {
+		of := g.groups[name]
+		for env := range of.members[key].queued {
+			next = append(next, of.next(env, places, key)...)
 		}
 	}
 	return next

@@ -20,11 +20,15 @@ var stagesOf = []v1alpha1.Stage{
 	v1alpha1.StageWaiting, v1alpha1.StageRunning, v1alpha1.StageVerifying, v1alpha1.StageDone, v1alpha1.StageFailed, v1alpha1.StageRolledBack,
 }
 
-// one is the Release of a service in a group, with a stage for each environment.
+// one is the Release of a service in a group, with a stage for each environment. Where it waits, it waits for a place.
 func one(service string, stages map[string]v1alpha1.Stage) *v1alpha1.Release {
 	r := &v1alpha1.Release{ObjectMeta: metav1.ObjectMeta{Name: service}, Spec: v1alpha1.ReleaseSpec{Fleet: "shop", Service: service, Group: "g"}}
 	for _, env := range slices.Sorted(maps.Keys(stages)) {
-		r.Status.Environments = append(r.Status.Environments, v1alpha1.ReleaseEnvironmentStatus{Name: env, Stage: stages[env]})
+		at := v1alpha1.ReleaseEnvironmentStatus{Name: env, Stage: stages[env]}
+		if at.Stage == v1alpha1.StageWaiting {
+			at.Gates = []v1alpha1.Gate{{Name: "approval", Open: true}, {Name: "group"}}
+		}
+		r.Status.Environments = append(r.Status.Environments, at)
 	}
 	return r
 }
@@ -122,7 +126,9 @@ func TestGroupsWake(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var g groups
 			around := alone()
-			around.limited = map[string]bool{"prod": tc.limited}
+			if tc.limited {
+				around.places = map[string]int{"prod": 2}
+			}
 			for _, other := range []string{"mail", "shop"} {
 				look(t, &g, one(other, waiting), one(other, waiting), around)
 			}
@@ -196,7 +202,7 @@ func TestGroupsLeave(t *testing.T) {
 		},
 		"None": func(g *groups, around surroundings) []string {
 			var woken []string
-			for _, key := range g.gone(keyOf("sengu", "shop", "cart"), around.limited) {
+			for _, key := range g.gone(keyOf("sengu", "shop", "cart"), around.places) {
 				_, service := cutKey(key)
 				woken = append(woken, service)
 			}
@@ -206,7 +212,7 @@ func TestGroupsLeave(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var g groups
 			around := alone()
-			around.limited = map[string]bool{"prod": true}
+			around.places = map[string]int{"prod": 1}
 			busy := one("cart", map[string]v1alpha1.Stage{"prod": v1alpha1.StageRunning})
 			look(t, &g, busy, busy, around)
 			look(t, &g, one("mail", waiting), one("mail", waiting), around)

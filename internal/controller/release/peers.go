@@ -22,25 +22,30 @@ func groupOf(obj client.Object) []string {
 	return nil
 }
 
-// decide says what to do about a service, and which others that lets go on.
-func (r *Reconciler) decide(ctx context.Context, key types.NamespacedName, fleet *v1alpha1.Fleet, world *release.Service) (release.Decision, []types.NamespacedName, error) {
+// decide says what to do about a service, and wakes the others that may go on because of it: also if it cannot be carried
+// out then, since it counts from now on.
+func (r *Reconciler) decide(ctx context.Context, key types.NamespacedName, fleet *v1alpha1.Fleet, world *release.Service) (release.Decision, error) {
 	around := surroundings{
-		limited: limitedIn(fleet),
+		places:  placesIn(fleet),
 		members: func(group string) (map[types.NamespacedName]standing, error) { return r.members(ctx, fleet, group) },
 	}
-	return r.groups.decide(key, world.Releases, around, func(peers map[release.Peer]release.Peers, approvals map[string][]v1alpha1.ReleaseAction) release.Decision {
+	decision, next, err := r.groups.decide(key, world.Releases, around, func(peers map[release.Peer]release.Peers, approvals map[string][]v1alpha1.ReleaseAction) release.Decision {
 		world.Peers, world.Approvals = peers, approvals
 		return release.Next(*world)
 	})
+	r.wake(next)
+	return decision, err
 }
 
-// limitedIn are the environments of a Fleet to which only so many services of one change may be brought at once.
-func limitedIn(fleet *v1alpha1.Fleet) map[string]bool {
-	limited := map[string]bool{}
+// placesIn are how many services of one change may be brought to an environment of a Fleet at once, of those with a limit.
+func placesIn(fleet *v1alpha1.Fleet) map[string]int {
+	places := map[string]int{}
 	for _, env := range fleet.Spec.Environments {
-		limited[env.Name] = env.MaxConcurrent > 0
+		if env.MaxConcurrent > 0 {
+			places[env.Name] = int(env.MaxConcurrent)
+		}
 	}
-	return limited
+	return places
 }
 
 // members reads how the services of a group fare. One whose App names its Release is at work, also if a crash came before
@@ -62,6 +67,7 @@ func (r *Reconciler) members(ctx context.Context, fleet *v1alpha1.Fleet, group s
 			}
 			if app != nil && app.Spec.Release == one.Name {
 				delete(is.waiting, env)
+				delete(is.queued, env)
 				is.busy[env] = true
 			}
 		}

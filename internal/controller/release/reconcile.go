@@ -3,6 +3,7 @@ package release
 import (
 	"context"
 	"fmt"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
@@ -25,40 +26,47 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if fleet.Spec.Suspend || !fleet.DeletionTimestamp.IsZero() {
 		return ctrl.Result{}, nil
 	}
+	look, err := r.advance(ctx, req.NamespacedName, fleet, service)
+	if err != nil {
+		r.wake(r.groups.pass(req.NamespacedName, placesIn(fleet)))
+		return ctrl.Result{}, err
+	}
+	r.alarm.Set(req.NamespacedName, look)
+	return ctrl.Result{}, nil
+}
+
+// advance decides about a service, and carries that out. It returns when to look again, never if that is zero.
+func (r *Reconciler) advance(ctx context.Context, key types.NamespacedName, fleet *v1alpha1.Fleet, service string) (time.Time, error) {
 	world, err := r.observe(ctx, fleet, service)
 	if err != nil {
-		return ctrl.Result{}, err
+		return time.Time{}, err
 	}
 	if len(world.Releases) == 0 {
-		r.wake(r.groups.gone(req.NamespacedName, limitedIn(fleet)))
-		return ctrl.Result{}, nil
+		r.wake(r.groups.gone(key, placesIn(fleet)))
+		return time.Time{}, nil
 	}
-	decision, next, err := r.decide(ctx, req.NamespacedName, fleet, &world)
+	decision, err := r.decide(ctx, key, fleet, &world)
 	if err != nil {
-		return ctrl.Result{}, err
+		return time.Time{}, err
 	}
 	if again := revived(world, decision); len(again) > 0 {
 		// What it does was not read, since it had ended.
 		if err := r.plan(ctx, &world, again); err != nil {
-			return ctrl.Result{}, err
+			return time.Time{}, err
 		}
-		var more []types.NamespacedName
-		if decision, more, err = r.decide(ctx, req.NamespacedName, fleet, &world); err != nil {
-			return ctrl.Result{}, err
+		if decision, err = r.decide(ctx, key, fleet, &world); err != nil {
+			return time.Time{}, err
 		}
-		next = append(next, more...) // the first time has taken in already what lets others go on
 	}
 	if err := r.act(ctx, fleet, world, decision); err != nil {
-		return ctrl.Result{}, err
+		return time.Time{}, err
 	}
 	r.ask(ctx, fleet, world, decision.Checks)
-	r.wake(next)
 	look := r.write(ctx, fleet, world, decision)
 	if look.IsZero() || !decision.Look.IsZero() && decision.Look.Before(look) {
 		look = decision.Look
 	}
-	r.alarm.Set(req.NamespacedName, look)
-	return ctrl.Result{}, nil
+	return look, nil
 }
 
 func (r *Reconciler) wake(services []types.NamespacedName) {
