@@ -1,6 +1,7 @@
 package history
 
 import (
+	"cmp"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -39,12 +40,11 @@ func (f Filter) Match(e Event) bool {
 	return f.Before.IsZero() || Compare(e, Event{Time: f.Before.Time, Key: f.Before.Key}) < 0
 }
 
-// Compare orders events by time, and those of one moment by key, so that a list has one order only.
+// Compare orders events by time, and those of one moment by key, so that a list has one order only. The keys of one Release
+// differ in the number that they end with, and what happens in one second is in the order of that number: a shorter key comes
+// first, since 9 comes before 10. A store sorts the same way.
 func Compare(a, b Event) int {
-	if c := a.Time.Compare(b.Time); c != 0 {
-		return c
-	}
-	return strings.Compare(a.Key, b.Key)
+	return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(len(a.Key), len(b.Key)), strings.Compare(a.Key, b.Key))
 }
 
 // Cursor is a place in a list of events. Its text is opaque to whoever carries it.

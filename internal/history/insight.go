@@ -63,7 +63,7 @@ type Insight struct {
 	Fleet       string `json:"fleet"`
 	Service     string `json:"service,omitempty"`
 	Environment string `json:"environment,omitempty"`
-	// From and To are the time that was watched: From is later than what was asked for if there are no older events.
+	// From and To are the time that was watched: From is later than what was asked for if there are no older records.
 	From time.Time `json:"from"`
 	To   time.Time `json:"to"`
 	// Deployments is how many changes were Done, and Changes how many there were, of which Failures failed.

@@ -260,6 +260,66 @@ func TestTheTimeWatched(t *testing.T) {
 	})
 }
 
+// TestWhatIsKnownSinceLong has records that are older than all events that are added.
+func TestWhatIsKnownSinceLong(t *testing.T) {
+	day := 24 * time.Hour
+	end := start.Add(30 * day)
+	insights := func(t *testing.T, by history.By, known ...history.Beginning) []string {
+		t.Helper()
+		m := history.NewMeasure(start, end, by)
+		for _, b := range known {
+			m.Known(b)
+		}
+		e := history.Event{Key: "1", Time: end.Add(-3 * day), Kind: history.Done, Fleet: "shop", Service: "checkout", Environment: "production"}
+		if err := m.Add(e); err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, in := range m.Insights() {
+			got = append(got, fmt.Sprintf("%s %s since day %v: %d", in.Service, in.Environment, in.From.Sub(start).Hours()/24, in.Deployments))
+		}
+		return got
+	}
+	long := history.Beginning{Fleet: "shop", Service: "checkout", Environment: "production", Time: start.Add(-300 * day)}
+	other := history.Beginning{Fleet: "shop", Service: "cart", Environment: "production", Time: start.Add(5 * day)}
+	later := history.Beginning{Fleet: "shop", Service: "stock", Environment: "production", Time: end}
+	whole := history.Beginning{Fleet: "shop", Service: "none", Time: start}
+	each := history.By{Service: true, Environment: true}
+	cases := map[string]struct {
+		by    history.By
+		known []history.Beginning
+		want  []string
+	}{
+		"Nothing":        {each, nil, []string{"checkout production since day 27: 1"}},
+		"Long":           {each, []history.Beginning{long}, []string{"checkout production since day 0: 1"}},
+		"AnotherService": {each, []history.Beginning{other}, []string{"cart production since day 5: 0", "checkout production since day 27: 1"}},
+		"TheOldestOfTwo": {history.By{Environment: true}, []history.Beginning{other, long}, []string{" production since day 0: 1"}},
+		"ToldLater":      {history.By{Environment: true}, []history.Beginning{long, other}, []string{" production since day 0: 1"}},
+		"OfNoConcern":    {each, []history.Beginning{later, whole}, []string{"checkout production since day 27: 1"}},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			if diff := cmp.Diff(tc.want, insights(t, tc.by, tc.known...)); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestFailedAndRolledBackInOneSecond has a journal pass from number 9 to 10 in the second in which a Release failed.
+func TestFailedAndRolledBackInOneSecond(t *testing.T) {
+	var events []history.Event
+	for n, kind := range map[int]history.Kind{8: history.Started, 9: history.Failed, 10: history.RolledBack} {
+		events = append(events, history.Event{
+			Key: fmt.Sprintf("uid/checkout-1/%d", n), Time: start, Kind: kind, Fleet: "shop", Service: "checkout", Environment: "production", Release: "checkout-1",
+		})
+	}
+	slices.SortFunc(events, history.Compare)
+	if in := measured(t, events, start, start.Add(time.Hour)); in.Down != 0 || in.Failures != 1 || in.TimeToRestore.N != 1 {
+		t.Errorf("%d down, %d failed, %d restored; want 0, 1 and 1", in.Down, in.Failures, in.TimeToRestore.N)
+	}
+}
+
 func TestEvidence(t *testing.T) {
 	s := &story{at: start}
 	for i := range 10 {

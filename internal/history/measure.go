@@ -41,6 +41,7 @@ type change struct {
 
 // tally is what is counted for one Insight.
 type tally struct {
+	// first is since when there are records.
 	first                                   time.Time
 	deployments, changes, failures, stopped int
 	lead, restore                           sample
@@ -49,6 +50,14 @@ type tally struct {
 // NewMeasure counts what happened from from on and before to.
 func NewMeasure(from, to time.Time, by By) *Measure {
 	return &Measure{from: from, to: to, by: by, courses: map[place]*course{}, tallies: map[place]*tally{}}
+}
+
+// Known says since when there are records of a service in an environment, which may be long before the first event that is
+// added: without it, nothing is known of the time before that event. What did nothing since is measured as well.
+func (m *Measure) Known(b Beginning) {
+	if b.Environment != "" && b.Time.Before(m.to) {
+		m.course(place{b.Fleet, b.Service, b.Environment}, b.Time)
+	}
 }
 
 // MeasuredKinds are the kinds of events that a Measure looks at; Filter.Kinds for it. Other kinds only tell that somebody was
@@ -64,7 +73,7 @@ func (m *Measure) Add(e Event) error {
 	if e.Environment == "" || !e.Time.Before(m.to) {
 		return nil
 	}
-	c := m.course(e)
+	c := m.course(place{e.Fleet, e.Service, e.Environment}, e.Time)
 	switch e.Kind {
 	case Started:
 		c.started, c.startedAt = e.Release, e.Time
@@ -78,26 +87,32 @@ func (m *Measure) Add(e Event) error {
 	return nil
 }
 
-func (m *Measure) course(e Event) *course {
-	at := place{e.Fleet, e.Service, e.Environment}
-	if c := m.courses[at]; c != nil {
-		return c
+// course returns what is known of a place, of which there are records since a time at the latest.
+func (m *Measure) course(at place, since time.Time) *course {
+	c := m.courses[at]
+	if c == nil {
+		c = &course{tally: m.tallyOf(at, since)}
+		m.courses[at] = c
 	}
-	of := place{fleet: e.Fleet}
-	if m.by.Service {
-		of.service = e.Service
+	if since.Before(c.tally.first) {
+		c.tally.first = since
 	}
-	if m.by.Environment {
-		of.environment = e.Environment
-	}
-	t := m.tallies[of]
-	if t == nil {
-		t = &tally{first: e.Time}
-		m.tallies[of] = t
-	}
-	c := &course{tally: t}
-	m.courses[at] = c
 	return c
+}
+
+func (m *Measure) tallyOf(at place, since time.Time) *tally {
+	if !m.by.Service {
+		at.service = ""
+	}
+	if !m.by.Environment {
+		at.environment = ""
+	}
+	t := m.tallies[at]
+	if t == nil {
+		t = &tally{first: since}
+		m.tallies[at] = t
+	}
+	return t
 }
 
 func (m *Measure) counted(t time.Time) bool { return !t.Before(m.from) }

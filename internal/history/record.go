@@ -9,6 +9,13 @@ type Page struct {
 	Next Cursor `json:"next,omitzero"`
 }
 
+// Beginning is when the record of a service in an environment begins.
+type Beginning struct {
+	Fleet, Service, Environment string
+	// Time of the oldest event that is kept.
+	Time time.Time
+}
+
 // Delivery is an event that a sink of notifications has not acknowledged.
 type Delivery struct {
 	Event Event

@@ -2,7 +2,9 @@ package release
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
 	"github.com/sengu-dev/sengu/internal/history"
@@ -39,9 +41,9 @@ func Story(r *v1alpha1.Release) []history.Event {
 	return events
 }
 
-// AppStory tells what people did to an environment of a service. That Sengu held it after a failure is told by the
-// Release that failed.
-func AppStory(app *v1alpha1.App) []history.Event {
+// AppStory tells what people did to an environment of a service, whose Releases are given. That Sengu held it after a
+// failure is told by the Release that failed, and so is the end of a hold that lets that Release in again.
+func AppStory(app *v1alpha1.App, releases []v1alpha1.Release) []history.Event {
 	h := app.Spec.Hold
 	if h == nil {
 		h = &v1alpha1.Hold{}
@@ -59,12 +61,34 @@ func AppStory(app *v1alpha1.App) []history.Event {
 		held.Time = h.At.Time
 		events = append(events, held)
 	}
-	if h.Ended != nil && h.Ended.By != "" {
+	if h.Ended != nil && h.Ended.By != "" && !endIsTold(app, releases) {
 		resumed := about(history.Resumed, h.Ended.At.Unix(), h.Ended.By, h.Ended.Reason)
 		resumed.Time = h.Ended.At.Time
 		events = append(events, resumed)
 	}
 	return append(events, pinStory(app, about)...)
+}
+
+// endIsTold reports whether a Release tells of the end of a hold, or will as soon as the end is taken in: the one that the
+// hold kept out. While the hold names none yet, that may be any which has stopped there; see [decider.remember].
+func endIsTold(app *v1alpha1.App, releases []v1alpha1.Release) bool {
+	h := app.Spec.Hold
+	for i := range releases {
+		r := &releases[i]
+		at := environmentOf(&r.Status, app.Spec.Environment)
+		if at == nil || h.Release != "" && h.Release != r.Name {
+			continue
+		}
+		toldBy := func(t v1alpha1.Transition) bool {
+			return history.Kind(t.Kind) == history.Resumed && t.Environment == at.Name && t.By == h.Ended.By && t.Why == h.Ended.Reason &&
+				!t.At.Time.Before(h.Ended.At.Truncate(time.Second))
+		}
+		takenIn := at.Resumed.Equal(&h.Ended.At) || h.Release == "" && at.Resumed != nil
+		if slices.ContainsFunc(r.Status.Journal, toldBy) || stopped(at.Stage) && !takenIn {
+			return true
+		}
+	}
+	return false
 }
 
 // pinStory tells of an image that was pinned, and of its end once the App runs what Git says again.

@@ -92,6 +92,15 @@ func (r *records) Append(ctx context.Context, events ...history.Event) (int, err
 	return store.Append(ctx, events...)
 }
 
+// Recorded returns what is recorded under the keys, and the time before which anything may have been pruned.
+func (r *records) Recorded(ctx context.Context, keys ...string) (map[string]history.Event, time.Time, error) {
+	store, err := r.open(ctx)
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	return store.Recorded(ctx, keys...)
+}
+
 // SaveLog keeps the log of a Job.
 func (r *records) SaveLog(ctx context.Context, key history.LogKey, text []byte) error {
 	store, err := r.open(ctx)
@@ -108,6 +117,14 @@ func (r *records) insights(ctx context.Context, f history.Filter, by history.By)
 		return nil, err
 	}
 	measure := history.NewMeasure(f.From, f.To, by)
+	// A service that seldom changes may have no event in all of the time that is read below.
+	beginnings, err := store.Beginnings(ctx, f)
+	if err != nil {
+		return nil, fmt.Errorf("read the history: %w", err)
+	}
+	for _, b := range beginnings {
+		measure.Known(b)
+	}
 	// What happened before tells in what state the environments were.
 	f.From = f.From.Add(-lookBack)
 	if err := store.Walk(ctx, f, measure.Add); err != nil {

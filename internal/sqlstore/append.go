@@ -70,6 +70,28 @@ func (s *Store) Append(ctx context.Context, events ...history.Event) (int, error
 	return appended, nil
 }
 
+// Recorded returns what is recorded under the keys, and the time before which anything may have been pruned.
+func (s *Store) Recorded(ctx context.Context, keys ...string) (map[string]history.Event, time.Time, error) {
+	found := map[string]history.Event{}
+	args := make([]any, 0, len(keys))
+	for _, key := range keys {
+		args = append(args, key)
+	}
+	var pruned int64
+	err := s.view(ctx, "look events up", func(ctx context.Context, q queries) error {
+		if err := q.row(ctx, "SELECT time FROM horizon").Scan(&pruned); err != nil || len(keys) == 0 {
+			return err
+		}
+		some := strings.TrimSuffix(strings.Repeat("?, ", len(keys)), ", ")
+		events, err := readEvents(ctx, q, "SELECT body FROM events WHERE key IN ("+some+")", args...)
+		for _, e := range events {
+			found[e.Key] = e
+		}
+		return err
+	})
+	return found, time.Unix(0, pruned).UTC(), err
+}
+
 // row is an event as it is stored.
 type row struct {
 	time  int64

@@ -62,6 +62,26 @@ func TestAppendingAgainChangesNothing(t *testing.T) {
 	})
 }
 
+func TestRecorded(t *testing.T) {
+	inEach(t, func(t *testing.T, s *sqlstore.Store, _ string) {
+		mustAppend(t, s, event(1), event(2), event(3))
+		got, pruned, err := s.Recorded(t.Context(), event(1).Key, "none", event(3).Key)
+		if err != nil || pruned.Year() > 1700 {
+			t.Errorf("pruned until %s: %v", pruned, err)
+		}
+		want := map[string]history.Event{event(1).Key: event(1), event(3).Key: event(3)}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("-want +got:\n%s", diff)
+		}
+		if _, err := s.Prune(t.Context(), start.Add(-2*day)); err != nil {
+			t.Fatal(err)
+		}
+		if got, pruned, err = s.Recorded(t.Context()); len(got) != 0 || !pruned.Equal(start.Add(-2*day)) || err != nil {
+			t.Errorf("without keys %v, pruned until %s: %v", got, pruned, err)
+		}
+	})
+}
+
 func TestWhatCannotBeRecordedIsRefusedWhole(t *testing.T) {
 	cases := map[string]struct {
 		spoil func(*history.Event)

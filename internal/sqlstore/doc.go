@@ -23,5 +23,6 @@
 // # Changing the schema
 //
 // Add a migration to both folders below migrations, and never change one that was released. While Sengu is updated the
-// version before it still writes to the new schema for a moment: a migration may add, and must give what it adds a default.
+// version before it still writes to the new schema for a moment: a migration may add, must give what it adds a default, and
+// may make another index of one.
 package sqlstore

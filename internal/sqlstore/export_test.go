@@ -12,6 +12,9 @@ const (
 	SelectPending = selectPending
 	DeleteEvents  = deleteEvents
 	PruneEnd      = pruneEnd
+	NewestTop     = newestTop
+
+	SelectBeginnings = selectBeginnings
 )
 
 // BeginRecording takes the lock of recording in PostgreSQL.

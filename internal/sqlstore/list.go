@@ -18,6 +18,16 @@ const (
 	walkStep = 500
 )
 
+// The order of events in SQL, which is that of history.Compare, and the place of one in it.
+const (
+	inOrder    = " ORDER BY time, octet_length(key), key"
+	newestTop  = " ORDER BY time DESC, octet_length(key) DESC, key DESC"
+	eventPlace = "(time, octet_length(key), key)"
+)
+
+// placeOf are the arguments that eventPlace is compared with.
+func placeOf(time int64, key string) []any { return []any{time, len(key), key} }
+
 // List returns the events that the filter wants, newest first: Filter.Limit of them, 50 if it is zero, never more than
 // 1,000. What is recorded meanwhile changes no page that follows, unless it happened before what the page shows.
 func (s *Store) List(ctx context.Context, f history.Filter) (history.Page, error) {
@@ -29,7 +39,7 @@ func (s *Store) List(ctx context.Context, f history.Filter) (history.Page, error
 	query, args := selectEvents(f)
 	page := history.Page{Events: []history.Event{}}
 	err := s.view(ctx, "list events", func(ctx context.Context, q queries) error {
-		events, err := readEvents(ctx, q, query+" ORDER BY time DESC, key DESC LIMIT ?", append(args, limit+1)...)
+		events, err := readEvents(ctx, q, query+newestTop+" LIMIT ?", append(args, limit+1)...)
 		if len(events) > limit {
 			events = events[:limit]
 			page.Next = history.After(events[limit-1])
@@ -58,7 +68,7 @@ func (s *Store) Walk(ctx context.Context, f history.Filter, visit func(history.E
 		var events []history.Event
 		err := s.view(ctx, "read events", func(ctx context.Context, q queries) (err error) {
 			all := append(append(append([]any{}, args...), afterArgs...), step)
-			events, err = readEvents(ctx, q, query+after+" ORDER BY time, key LIMIT ?", all...)
+			events, err = readEvents(ctx, q, query+after+inOrder+" LIMIT ?", all...)
 			return err
 		})
 		if err != nil {
@@ -74,7 +84,7 @@ func (s *Store) Walk(ctx context.Context, f history.Filter, visit func(history.E
 			return nil
 		}
 		last := events[len(events)-1]
-		after, afterArgs = " AND (time, key) > (?, ?)", []any{last.Time.UnixNano(), last.Key}
+		after, afterArgs = " AND "+eventPlace+" > (?, ?, ?)", placeOf(last.Time.UnixNano(), last.Key)
 	}
 }
 
@@ -115,8 +125,8 @@ func selectEvents(f history.Filter) (string, []any) {
 		args = append(args, clamped(f.To))
 	}
 	if !f.Before.IsZero() {
-		b.WriteString(" AND (time, key) < (?, ?)")
-		args = append(args, clamped(f.Before.Time), f.Before.Key)
+		b.WriteString(" AND " + eventPlace + " < (?, ?, ?)")
+		args = append(args, placeOf(clamped(f.Before.Time), f.Before.Key)...)
 	}
 	return b.String(), args
 }

@@ -185,6 +185,82 @@ func TestInsightsFromTheRecord(t *testing.T) {
 	})
 }
 
+// TestEventsOfOneSecondAreInTheOrderInWhichTheyHappened reads a Release whose journal passes from number 9 to 10 in a second,
+// whole and page by page.
+func TestEventsOfOneSecondAreInTheOrderInWhichTheyHappened(t *testing.T) {
+	inEach(t, func(t *testing.T, s *sqlstore.Store, _ string) {
+		var want []history.Event
+		for n := range 120 {
+			want = append(want, event(0, func(e *history.Event) { e.Key = fmt.Sprintf("uid/checkout-1/%d", n+1) }))
+		}
+		mustAppend(t, s, want...)
+		if diff := cmp.Diff(eventKeys(want), eventKeys(all(t, s, history.Filter{}))); diff != "" {
+			t.Errorf("walk: -want +got:\n%s", diff)
+		}
+		slices.Reverse(want)
+		if diff := cmp.Diff(eventKeys(want), eventKeys(pages(t, s, history.Filter{Service: "checkout", Limit: 7}))); diff != "" {
+			t.Errorf("list: -want +got:\n%s", diff)
+		}
+	})
+}
+
+// TestPruneKeepsTheNewerDoneOfOneSecond keeps the one that happened last.
+func TestPruneKeepsTheNewerDoneOfOneSecond(t *testing.T) {
+	inEach(t, func(t *testing.T, s *sqlstore.Store, _ string) {
+		for n := 9; n <= 10; n++ {
+			mustAppend(t, s, event(0, func(e *history.Event) {
+				e.Key, e.Kind, e.Time = fmt.Sprintf("uid/checkout-1/%d", n), history.Done, start.Add(-10*day)
+			}))
+		}
+		if n, err := s.Prune(t.Context(), start.Add(-2*day)); n != 1 || err != nil {
+			t.Errorf("%d removed: %v", n, err)
+		}
+		if diff := cmp.Diff([]string{"uid/checkout-1/10"}, eventKeys(all(t, s, history.Filter{}))); diff != "" {
+			t.Errorf("-want +got:\n%s", diff)
+		}
+	})
+}
+
+// TestBeginnings compares what the database finds with what the events say.
+func TestBeginnings(t *testing.T) {
+	events := mixed(300)
+	inEach(t, func(t *testing.T, s *sqlstore.Store, _ string) {
+		if got, err := s.Beginnings(t.Context(), history.Filter{}); len(got) != 0 || err != nil {
+			t.Errorf("an empty record begins with %v: %v", got, err)
+		}
+		mustAppend(t, s, events...)
+		for name, f := range map[string]history.Filter{
+			"Everything": {}, "Fleet": {Fleet: "shop"}, "Service": {Fleet: "bank", Service: "cart"}, "Environment": {Environment: "staging"},
+			"Place": {Fleet: "bank", Service: "cart", Environment: "production"}, "Nothing": {Fleet: "none"},
+			"OfAnyTime": {Fleet: "shop", From: start.Add(time.Hour), To: start.Add(2 * time.Hour), Kinds: []history.Kind{history.Done}},
+		} {
+			place := history.Filter{Fleet: f.Fleet, Service: f.Service, Environment: f.Environment}
+			want := map[history.Beginning]bool{}
+			oldest := map[[3]string]time.Time{}
+			for _, e := range events {
+				at := [3]string{e.Fleet, e.Service, e.Environment}
+				if was, ok := oldest[at]; e.Environment != "" && place.Match(e) && (!ok || e.Time.Before(was)) {
+					oldest[at] = e.Time
+				}
+			}
+			for at, first := range oldest {
+				want[history.Beginning{Fleet: at[0], Service: at[1], Environment: at[2], Time: first}] = true
+			}
+			beginnings, err := s.Beginnings(t.Context(), f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := map[history.Beginning]bool{}
+			for _, b := range beginnings {
+				got[b] = true
+			}
+			if diff := cmp.Diff(want, got); diff != "" || len(got) != len(beginnings) {
+				t.Errorf("%s: %d beginnings, -want +got:\n%s", name, len(beginnings), diff)
+			}
+		}
+	})
+}
+
 // TestEveryQueryHasAnIndex has the database explain how it answers.
 func TestEveryQueryHasAnIndex(t *testing.T) {
 	filters := map[string]history.Filter{
@@ -209,7 +285,7 @@ func TestEveryQueryHasAnIndex(t *testing.T) {
 					f.Before = history.Cursor{Time: start.Add(time.Hour), Key: "x"}
 				}
 				query, args := sqlstore.SelectEvents(f)
-				plan := explained(t, s, url, query+" ORDER BY time DESC, key DESC LIMIT ?", append(args, 51)...)
+				plan := explained(t, s, url, query+sqlstore.NewestTop+" LIMIT ?", append(args, 51)...)
 				if !strings.Contains(plan, index[name]) || scans(plan) {
 					t.Errorf("%s is not answered by the index %s alone:\n%s", name, index[name], plan)
 				}
@@ -222,10 +298,11 @@ func TestEveryQueryHasAnIndex(t *testing.T) {
 		}{
 			"Pending": {sqlstore.SelectPending, []any{"slack", 1, 1, 50}, []string{"deliveries_postponed"}},
 			"Prune": {
-				sqlstore.DeleteEvents, []any{start.UnixNano(), start.UnixNano() - 1e9, "", start.UnixNano(), ""},
+				sqlstore.DeleteEvents, []any{start.UnixNano(), start.UnixNano() - 1e9, 0, "", start.UnixNano(), 0, ""},
 				[]string{"events_time", "events_done", "deliveries_event"},
 			},
-			"PruneEnd": {sqlstore.PruneEnd, []any{start.UnixNano(), 0, "", 999}, []string{"events_time"}},
+			"PruneEnd":   {sqlstore.PruneEnd, []any{start.UnixNano(), 0, 0, "", 999}, []string{"events_time"}},
+			"Beginnings": {sqlstore.SelectBeginnings, nil, []string{"events_place"}},
 		}
 		for name, tc := range others {
 			plan := explained(t, s, url, tc.query, tc.args...)

@@ -57,7 +57,7 @@ func TestANewerDatabaseIsRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err := sqlstore.Open(t.Context(), url, sqlstore.Options{})
-		want := "has schema 99, and this Sengu knows schemas up to 3: a newer Sengu has used it; " +
+		want := "has schema 99, and this Sengu knows schemas up to 4: a newer Sengu has used it; " +
 			"run that version again, or restore the backup from before the update"
 		if !errors.Is(err, sqlstore.ErrRefused) || !strings.HasSuffix(err.Error(), want) {
 			t.Errorf("a newer database: %v; want %s", err, want)

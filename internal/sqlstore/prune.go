@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"math"
+	"slices"
 	"time"
 )
 
@@ -63,16 +64,17 @@ func (s *Store) Prune(ctx context.Context, olderThan time.Time) (int, error) {
 
 const (
 	// pruneEnd finds where a step ends: the last of the next pruneStep events that are old enough.
-	pruneEnd = `SELECT time, key FROM events WHERE time < ? AND (time, key) > (?, ?) ORDER BY time, key LIMIT 1 OFFSET ?`
+	pruneEnd = `SELECT time, key FROM events WHERE time < ? AND ` + eventPlace + ` > (?, ?, ?)` + inOrder + ` LIMIT 1 OFFSET ?`
 
-	pruneRange = ` WHERE time < ? AND (time, key) > (?, ?) AND (time, key) <= (?, ?)`
+	pruneRange = ` WHERE time < ? AND ` + eventPlace + ` > (?, ?, ?) AND ` + eventPlace + ` <= (?, ?, ?)`
 
 	deleteDeliveries = `DELETE FROM deliveries WHERE seq IN (SELECT seq FROM events` + pruneRange + `)`
 
 	deleteEvents = `DELETE FROM events` + pruneRange + `
 		AND NOT EXISTS (SELECT 1 FROM deliveries WHERE deliveries.seq = events.seq)
 		AND (kind <> 'done' OR EXISTS (SELECT 1 FROM events n WHERE n.kind = 'done' AND n.fleet = events.fleet
-			AND n.service = events.service AND n.environment = events.environment AND (n.time, n.key) > (events.time, events.key)))`
+			AND n.service = events.service AND n.environment = events.environment
+			AND (n.time, octet_length(n.key), n.key) > (events.time, octet_length(events.key), events.key)))`
 
 	deleteLogs = `DELETE FROM job_logs WHERE (release, environment, step) IN
 		(SELECT release, environment, step FROM job_logs WHERE saved < ? ORDER BY saved LIMIT 100)`
@@ -87,15 +89,17 @@ func (s *Store) pruneEvents(ctx context.Context, what string, limit, hard int64)
 		toTime, toKey, n, m := limit, "", 0, 0
 		err := s.update(ctx, what, func(ctx context.Context, q queries) error {
 			toTime, toKey = limit, ""
-			err := q.row(ctx, pruneEnd, limit, fromTime, fromKey, pruneStep-1).Scan(&toTime, &toKey)
+			from := placeOf(fromTime, fromKey)
+			err := q.row(ctx, pruneEnd, slices.Concat([]any{limit}, from, []any{pruneStep - 1})...).Scan(&toTime, &toKey)
 			if more = err == nil; err != nil && !errors.Is(err, sql.ErrNoRows) {
 				return err
 			}
-			n, err = q.exec(ctx, deleteDeliveries, hard, fromTime, fromKey, toTime, toKey)
+			step := slices.Concat(from, placeOf(toTime, toKey))
+			n, err = q.exec(ctx, deleteDeliveries, slices.Concat([]any{hard}, step)...)
 			if err != nil {
 				return err
 			}
-			m, err = q.exec(ctx, deleteEvents, limit, fromTime, fromKey, toTime, toKey)
+			m, err = q.exec(ctx, deleteEvents, slices.Concat([]any{limit}, step)...)
 			return err
 		})
 		if err != nil {

@@ -10,8 +10,10 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -27,6 +29,8 @@ import (
 type Store interface {
 	// Append keeps events that it does not have yet, by their key, and returns how many those were.
 	Append(ctx context.Context, events ...history.Event) (int, error)
+	// Recorded returns what is kept under the keys, and the time before which anything may have been removed.
+	Recorded(ctx context.Context, keys ...string) (map[string]history.Event, time.Time, error)
 }
 
 // Reconciler writes the history.
@@ -39,22 +43,38 @@ type Reconciler struct {
 	// Keep is how many Releases of a service that have ended are kept, beside those that an App refers to.
 	Keep int
 	Log  *slog.Logger
+	// Now is the clock; time.Now when nil.
+	Now func() time.Time
 
 	mu sync.Mutex
 	// told is the number of the last transition of each Release that is in the store.
 	told map[types.UID]int64
 }
 
-// writers is how many objects are written down at once.
-const writers = 4
+const (
+	// writers is how many objects are written down at once.
+	writers = 4
+	// firstRetry and lastRetry are the shortest and the longest time until what could not be written down is tried again. An
+	// App tells of its last hold only: what is replaced before it is written down is lost.
+	firstRetry = 5 * time.Millisecond
+	lastRetry  = 30 * time.Second
+)
+
+// retries says when what could not be written down is tried again.
+func retries() workqueue.TypedRateLimiter[reconcile.Request] {
+	return workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](firstRetry, lastRetry)
+}
 
 // Setup registers r with mgr.
 func (r *Reconciler) Setup(mgr ctrl.Manager) error {
 	r.told = map[types.UID]int64{}
+	if r.Now == nil {
+		r.Now = time.Now
+	}
 	err := ctrl.NewControllerManagedBy(mgr).
 		Named("chronicle-releases").
 		For(&v1alpha1.Release{}).
-		WithOptions(controller.Options{MaxConcurrentReconciles: writers}).
+		WithOptions(controller.Options{MaxConcurrentReconciles: writers, RateLimiter: retries()}).
 		Complete(reconcile.Func(r.release))
 	if err != nil {
 		return fmt.Errorf("write down Releases: %w", err)
@@ -62,6 +82,7 @@ func (r *Reconciler) Setup(mgr ctrl.Manager) error {
 	err = ctrl.NewControllerManagedBy(mgr).
 		Named("chronicle-apps").
 		For(&v1alpha1.App{}, builder.WithPredicates(predicate.NewPredicateFuncs(tells))).
+		WithOptions(controller.Options{RateLimiter: retries()}).
 		Complete(reconcile.Func(r.app))
 	if err != nil {
 		return fmt.Errorf("write down Apps: %w", err)

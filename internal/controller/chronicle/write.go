@@ -42,18 +42,6 @@ func (r *Reconciler) release(ctx context.Context, req ctrl.Request) (ctrl.Result
 	return ctrl.Result{}, r.tidy(ctx, one)
 }
 
-// app writes down what people did to an App.
-func (r *Reconciler) app(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
-	app := &v1alpha1.App{}
-	if err := r.Client.Get(ctx, req.NamespacedName, app); err != nil {
-		return ctrl.Result{}, client.IgnoreNotFound(err)
-	}
-	if err := r.write(ctx, release.AppStory(app)); err != nil {
-		return ctrl.Result{}, fmt.Errorf("write down what was done to App %s: %w", app.Name, err)
-	}
-	return ctrl.Result{}, nil
-}
-
 func (r *Reconciler) write(ctx context.Context, events []history.Event) error {
 	if len(events) == 0 {
 		return nil
