@@ -28,7 +28,7 @@ type acted struct {
 func (p *program) actFlags(cmd *cobra.Command, o *acted) {
 	p.scopeFlags(cmd, &o.scope)
 	cmd.Flags().StringVar(&o.reason, "reason", "", "why, for the record")
-	cmd.Flags().BoolVarP(&o.wait, "wait", "w", false, "follow the Release until it has ended")
+	cmd.Flags().BoolVarP(&o.wait, "wait", "w", false, "follow the Release until it has ended or waits for a person")
 }
 
 const releaseApproveExample = `  # let the change of a service that waits before production in
@@ -134,8 +134,8 @@ func (p *program) act(ctx context.Context, verb v1alpha1.Verb, word string, o ac
 		return err
 	}
 	action := v1alpha1.ReleaseAction{
-		Verb: verb, Environment: env, By: person.Username, Groups: person.Groups, At: metav1.NewTime(p.now().Truncate(time.Second)),
-		Reason: o.reason, Group: o.group, SkipGates: o.skip,
+		Verb: verb, Environment: env, By: person.Username, Groups: act.GroupsFor(verb, snap.fleet(r.Spec.Fleet), env, person.Groups),
+		At: metav1.NewTime(p.now().Truncate(time.Second)), Reason: o.reason, Group: o.group, SkipGates: o.skip,
 	}
 	if err := pl.record(ctx, r, action); err != nil {
 		return err

@@ -34,8 +34,8 @@ type Options struct {
 	Clock clock.Clock
 	// Logger is slog's default when nil.
 	Logger *slog.Logger
-	// Attempts after which an event that a sink does not take holds up the others no longer; 12 when 0, which takes
-	// about a quarter of an hour.
+	// Attempts at an event that a sink does not take, busy answers apart; 12 when 0. Before the last one, which takes about
+	// a quarter of an hour, the event holds up the others no longer, and the last one is made when another has been taken.
 	Attempts int
 	// Timeout of one call of a sink; a minute when 0.
 	Timeout time.Duration

@@ -61,14 +61,27 @@ func newEvent(e history.Event) Event {
 	return out
 }
 
+// leftOut are functions on strings that no filter needs, and that make of a short text one of gigabytes in a single call:
+// what a call costs is counted when it has been made. Each is named with an overload of it, as cel-go wants.
+var leftOut = map[string]cel.FunctionOpt{
+	"replace": cel.MemberOverload("string_replace_string_string", []*cel.Type{cel.StringType, cel.StringType, cel.StringType}, cel.StringType),
+	"join":    cel.MemberOverload("list_join", []*cel.Type{cel.ListType(cel.StringType)}, cel.StringType),
+	"format":  cel.MemberOverload("string_format", []*cel.Type{cel.StringType, cel.ListType(cel.DynType)}, cel.StringType),
+}
+
 // environment is made once, because making it costs a millisecond.
 var environment = sync.OnceValues(func() (*cel.Env, error) {
-	return cel.NewEnv(
+	options := make([]cel.EnvOption, 0, 4+len(leftOut))
+	options = append(options,
 		ext.NativeTypes(reflect.TypeFor[Event](), ext.ParseStructTags(true)),
 		cel.Variable("event", cel.ObjectType("notify.Event")),
 		cel.DefaultUTCTimeZone(true),
 		ext.Strings(),
 	)
+	for name, overload := range leftOut {
+		options = append(options, cel.Function(name, cel.DisableDeclaration(true), overload))
+	}
+	return cel.NewEnv(options...)
 })
 
 // expression compiles the condition of a route. The types of an event are known, so that a misspelt field is found here.

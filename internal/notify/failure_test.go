@@ -156,6 +156,94 @@ func TestALoneEventThatFailsIsTriedOn(t *testing.T) {
 	})
 }
 
+// TestAnOutageThatEndsUnseen: the lone event that failed in it is told again when another one was taken, and not given up.
+func TestAnOutageThatEndsUnseen(t *testing.T) {
+	w := newWorld(t)
+	list := events(2)
+	list[1].Release = "cart-1"
+	var mu sync.Mutex
+	down := true
+	r := newReceiver(w, func(string, int) (int, string) {
+		mu.Lock()
+		defer mu.Unlock()
+		if down {
+			return http.StatusBadGateway, ""
+		}
+		return http.StatusOK, ""
+	})
+	p := w.start(notify.Options{Sinks: r.subscription(), Attempts: 3})
+	w.store.record(list[0])
+	p.dispatcher.Wake()
+	w.driveBy(30*time.Second, func() error {
+		if len(r.times(list[0].Key)) < 6 {
+			return errors.New("not tried on")
+		}
+		return nil
+	})
+	w.eventually(func() error {
+		if !w.clock.HasWaiters() {
+			return errors.New("it does not wait")
+		}
+		return nil
+	})
+	mu.Lock()
+	down = false
+	mu.Unlock()
+	w.store.record(list[1])
+	p.dispatcher.Wake()
+	w.eventually(w.finished("shop/hook"))
+	if err := errors.Join(same(r.got(false), []string{list[1].Key, list[0].Key}), same(w.journal.setAside(), nil)); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestASuspectThatIsDueWithOthers is told once, and not a second time because another one was taken before it.
+func TestASuspectThatIsDueWithOthers(t *testing.T) {
+	w := newWorld(t)
+	list := events(2)
+	list[1].Release = "cart-1"
+	// The first one is busy for so long that the second one has its turn, fails, and is due again together with the first.
+	r := newReceiver(w, func(key string, n int) (int, string) {
+		switch {
+		case key == list[0].Key && n == 1:
+			return http.StatusTooManyRequests, "1"
+		case key == list[1].Key && n == 1:
+			return http.StatusInternalServerError, ""
+		}
+		return http.StatusOK, ""
+	})
+	p := w.start(notify.Options{Sinks: r.subscription(), Attempts: 1})
+	w.store.record(list...)
+	p.dispatcher.Wake()
+	w.driveBy(30*time.Second, w.finished("shop/hook"))
+	if err := errors.Join(same(r.got(false), keys(list)), same(w.journal.setAside(), nil)); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestBusyAnswersAreNoAttempts: what fails for the first time after them keeps its place before the others.
+func TestBusyAnswersAreNoAttempts(t *testing.T) {
+	w := newWorld(t)
+	list := events(2)
+	list[1].Release = "cart-1"
+	r := newReceiver(w, func(key string, n int) (int, string) {
+		switch {
+		case key == list[0].Key && n <= 3:
+			return http.StatusServiceUnavailable, "1"
+		case key == list[0].Key && n == 4:
+			return http.StatusInternalServerError, ""
+		}
+		return http.StatusOK, ""
+	})
+	p := w.start(notify.Options{Sinks: r.subscription(), Attempts: 4})
+	w.store.record(list...)
+	p.dispatcher.Wake()
+	w.drive(w.finished("shop/hook"))
+	if err := errors.Join(same(r.got(false), keys(list)), same(w.journal.setAside(), nil)); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestAPoisonedEventIsNotTheEndOfItsRelease: what follows it in its Release waits behind it, and not forever.
 func TestAPoisonedEventIsNotTheEndOfItsRelease(t *testing.T) {
 	w := newWorld(t)
@@ -279,5 +367,21 @@ func TestOldNews(t *testing.T) {
 	w.drive(w.finished(sinkName))
 	if err := same(r.got(true), keys(list[2:])); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestOldNewsIsCounted says once how many were dropped, however many times the store was read for them.
+func TestOldNewsIsCounted(t *testing.T) {
+	w := newWorld(t)
+	r := newReceiver(w, nil)
+	list := events(150)
+	p := w.start(notify.Options{Sinks: []notify.Subscription{{Name: sinkName, Sink: r.sink(), Since: list[149].Time}}})
+	w.store.record(list...)
+	p.dispatcher.Wake()
+	w.drive(w.finished(sinkName))
+	p.stop()
+	log := w.journal.String()
+	if n := strings.Count(log, "happened before the sink was known"); n != 1 || !strings.Contains(log, "count=149 ") {
+		t.Errorf("it is said %d times:\n%s", n, log)
 	}
 }

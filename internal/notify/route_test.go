@@ -41,6 +41,7 @@ func TestFilter(t *testing.T) {
 		"expression":            {route: notify.Route{If: `event.kind == "failed" && event.service.startsWith("check")`}, event: failed, want: notify.Tell},
 		"expression, no":        {route: notify.Route{If: `event.loud`}, event: failed, want: notify.Quiet},
 		"expression on a list":  {route: notify.Route{If: `event.images.exists(i, i.tag == "1.2.3")`}, event: failed, want: notify.Tell},
+		"expression on text":    {route: notify.Route{If: `event.title.lowerAscii().split(" ")[0].trim().substring(1) == "ound"`}, event: failed, want: notify.Tell},
 		"expression on a time":  {route: notify.Route{If: `event.time.getFullYear("UTC") > 2000`}, event: failed, want: notify.Quiet},
 		"expression that fails": {route: notify.Route{If: `event.images[0].tag == ""`}, event: whole, want: notify.Quiet},
 		"expression that cannot be": {
@@ -106,6 +107,18 @@ func TestCompileSaysWhatIsWrong(t *testing.T) {
 		"no expression": {
 			routes: []notify.Route{{Name: "a", Sink: "slack", If: `event.kind ==`}},
 			want:   []string{`notification a: if: line 1, column 14 of the expression: Syntax error: mismatched input '<EOF>' expecting {'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}`},
+		},
+		"replace": {
+			routes: []notify.Route{{Name: "a", Sink: "slack", If: `"a".replace("", "b") == "bab"`}},
+			want:   []string{`notification a: if: line 1, column 12 of the expression: undeclared reference to 'replace' (in container '')`},
+		},
+		"join": {
+			routes: []notify.Route{{Name: "a", Sink: "slack", If: `["a"].join("b") == "a"`}},
+			want:   []string{`notification a: if: line 1, column 11 of the expression: undeclared reference to 'join' (in container '')`},
+		},
+		"format": {
+			routes: []notify.Route{{Name: "a", Sink: "slack", If: `"%.1000000000f".format([1.0]) == "a"`}},
+			want:   []string{`notification a: if: line 1, column 23 of the expression: undeclared reference to 'format' (in container '')`},
 		},
 		"long expression": {
 			routes: []notify.Route{{Name: "a", Sink: "slack", If: strings.Repeat("x", 5000)}},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/sengu-dev/sengu/internal/history"
@@ -31,20 +32,20 @@ type worker struct {
 	registered bool
 	troubles   int // how often in a row the store has failed
 	// suspect is an event that has failed too often. Whether the event is to blame or the sink is known when the sink has
-	// been given another one.
-	suspect *suspect
-}
-
-type suspect struct {
-	key    string
-	item   item
-	reason string
+	// taken another one and then been given this one again.
+	suspect *item
+	// busy counts, by the key of an event, the answers that blame it for nothing. The store counts them as attempts, and
+	// a process that starts anew does not know them apart any more.
+	busy map[string]int
+	// old is how many events were dropped for their age since the log said so.
+	old int
 }
 
 // item is a pending event and what the route says of it.
 type item struct {
 	history.Delivery
 	verdict Verdict
+	old     bool // it happened before the time of the sink began
 }
 
 // rest says how long a worker waits, and whether a wake-up ends it.
@@ -59,6 +60,7 @@ func (w *worker) run(ctx context.Context) {
 	if c, ok := w.sub.Sink.(interface{ CloseIdleConnections() }); ok {
 		defer c.CloseIdleConnections()
 	}
+	defer w.sayOld()
 	for ctx.Err() == nil {
 		w.wait(ctx, w.round(ctx))
 	}
@@ -93,11 +95,15 @@ func (w *worker) round(ctx context.Context) rest {
 	if err != nil {
 		return w.trouble(ctx, "read the pending events", err)
 	}
-	if len(pending) == 0 {
+	items := w.judge(pending)
+	if !slices.ContainsFunc(items, func(i item) bool { return i.old }) {
+		w.sayOld()
+	}
+	if len(items) == 0 {
 		w.troubles = 0
 		return rest{w.opts.Idle, true}
 	}
-	for items := w.judge(pending); len(items) > 0; {
+	for len(items) > 0 {
 		left, r := w.tell(ctx, items)
 		if r.span > 0 || ctx.Err() != nil {
 			return r
@@ -107,14 +113,23 @@ func (w *worker) round(ctx context.Context) rest {
 	return rest{}
 }
 
+// sayOld logs how many events were dropped for their age: once for all of them, since a record that was lost brings back
+// thousands.
+func (w *worker) sayOld() {
+	if w.old > 0 {
+		w.log.Warn("events were not told, because they happened before the sink was known", "count", w.old, "since", w.sub.Since)
+	}
+	w.old = 0
+}
+
 // judge asks the filter once about each event.
 func (w *worker) judge(pending []history.Delivery) []item {
 	_, follows := w.sub.Sink.(Follower)
 	items := make([]item, 0, len(pending))
 	for _, d := range pending {
-		verdict := Tell
+		verdict, old := Tell, d.Event.Time.Before(w.sub.Since)
 		switch {
-		case d.Event.Time.Before(w.sub.Since):
+		case old:
 			verdict = Drop
 		case w.sub.Filter != nil:
 			var err error
@@ -125,7 +140,7 @@ func (w *worker) judge(pending []history.Delivery) []item {
 		if verdict == Quiet && !follows {
 			verdict = Drop
 		}
-		items = append(items, item{d, verdict})
+		items = append(items, item{d, verdict, old})
 	}
 	return items
 }
@@ -139,22 +154,15 @@ func (w *worker) tell(ctx context.Context, items []item) ([]item, rest) {
 	if items[0].verdict == Drop {
 		return w.acknowledge(ctx, items, n)
 	}
-	notices := make([]Notice, 0, n)
-	for _, i := range items[:n] {
-		notices = append(notices, Notice{Event: bounded(i.Event), Quiet: i.verdict == Quiet})
-	}
-	told, err := w.call(ctx, notices)
+	told, err := w.call(ctx, items[:n])
 	if told = min(max(told, 0), n); told > 0 {
 		var r rest
 		if items, r = w.acknowledge(ctx, items, told); r.span > 0 {
 			return nil, r
 		}
-		if items, r = w.convict(ctx, items); r.span > 0 {
+		if r = w.convict(ctx, items); r.span > 0 {
 			return nil, r
 		}
-	}
-	if err == nil && told == 0 {
-		err = Refused("the sink told nothing and did not say why")
 	}
 	if err == nil || told == n || ctx.Err() != nil {
 		return items, rest{}
@@ -162,8 +170,13 @@ func (w *worker) tell(ctx context.Context, items []item) ([]item, rest) {
 	return w.fail(ctx, items, err)
 }
 
-// call gives notices to the sink. A sink that panics on an event must not end what delivers.
-func (w *worker) call(ctx context.Context, notices []Notice) (told int, err error) {
+// call gives items to the sink, and has an error if it tells none. A sink that panics on an event must not end what
+// delivers.
+func (w *worker) call(ctx context.Context, items []item) (told int, err error) {
+	notices := make([]Notice, 0, len(items))
+	for _, i := range items {
+		notices = append(notices, Notice{Event: bounded(i.Event), Quiet: i.verdict == Quiet})
+	}
 	ctx, cancel := context.WithTimeout(ctx, w.opts.Timeout)
 	defer cancel()
 	defer func() {
@@ -173,7 +186,10 @@ func (w *worker) call(ctx context.Context, notices []Notice) (told int, err erro
 			told, err = 0, Refused("the sink broke down on this event, which is a mistake in Sengu: report it with the log")
 		}
 	}()
-	return w.sub.Sink.Tell(ctx, w.memory, notices)
+	if told, err = w.sub.Sink.Tell(ctx, w.memory, notices); err == nil && told <= 0 {
+		err = Refused("the sink told nothing and did not say why")
+	}
+	return told, err
 }
 
 // acknowledge also ends what was told while the worker was being stopped, so that an ordinary restart tells nothing
@@ -185,8 +201,12 @@ func (w *worker) acknowledge(ctx context.Context, items []item, n int) ([]item, 
 		if err := w.opts.Store.Acknowledge(last, w.sub.Name, i.Event.Key); err != nil {
 			return nil, w.trouble(ctx, "acknowledge an event", err)
 		}
-		if w.suspect != nil && w.suspect.key == i.Event.Key {
+		if w.suspect != nil && w.suspect.Event.Key == i.Event.Key {
 			w.suspect = nil
+		}
+		delete(w.busy, i.Event.Key)
+		if i.old {
+			w.old++
 		}
 	}
 	w.troubles = 0
@@ -201,21 +221,18 @@ func (w *worker) fail(ctx context.Context, items []item, err error) ([]item, res
 	if errors.As(err, &refused) {
 		return w.setAside(ctx, items, i, refused.Reason)
 	}
-	other := w.suspect != nil && w.suspect.key != i.Event.Key // the second event that fails
-	tooOften := i.Attempt >= w.opts.Attempts
+	var busy *BusyError
+	if errors.As(err, &busy) {
+		return nil, w.leaveAlone(ctx, i, busy)
+	}
+	other := w.suspect != nil && w.suspect.Event.Key != i.Event.Key // the second event that fails
+	// The last attempt is made when another event has been taken.
+	tooOften := i.Attempt-w.busy[i.Event.Key] >= max(w.opts.Attempts-1, 1)
 	wait := pause(i.Attempt)
 	if other || tooOften {
 		wait = longestPause
 	}
-	var busy *BusyError
-	if errors.As(err, &busy) {
-		wait = max(wait, min(busy.After, longestBusy))
-	}
-	until := wait
-	if busy != nil && tooOften {
-		until += longestPause // a busy sink blames no event, but others may go first
-	}
-	if r := w.postpone(ctx, i, until, err.Error()); r.span > 0 {
+	if r := w.postpone(ctx, i, wait, err.Error()); r.span > 0 {
 		return nil, r
 	}
 	log := w.log.Warn
@@ -223,27 +240,64 @@ func (w *worker) fail(ctx context.Context, items []item, err error) ([]item, res
 		log = w.log.Error
 	}
 	log("notification failed and is tried again", about(i, "wait", wait.String(), "reason", err.Error())...)
-	if !tooOften || busy != nil || other {
+	if !tooOften || other {
 		// The others wait as well: the order is kept, and two events that fail are the fault of the sink.
 		w.suspect = nil
 		return nil, rest{wait, false}
 	}
-	w.suspect = &suspect{i.Event.Key, i, err.Error()}
+	w.suspect = &i
 	if len(items) > 1 {
 		return items[1:], rest{}
 	}
 	return nil, rest{wait, true}
 }
 
-// convict sets the suspect aside, because the sink has taken another event.
-func (w *worker) convict(ctx context.Context, items []item) ([]item, rest) {
-	s := w.suspect
-	if s == nil {
-		return items, rest{}
+// leaveAlone lets a sink rest that asked for it, which blames no event.
+func (w *worker) leaveAlone(ctx context.Context, i item, busy *BusyError) rest {
+	if w.busy == nil {
+		w.busy = map[string]int{}
+	}
+	w.busy[i.Event.Key]++
+	w.suspect = nil
+	wait := max(pause(i.Attempt), min(busy.After, longestBusy))
+	until := wait
+	if i.Attempt >= w.opts.Attempts {
+		until += longestPause // others may go first, in case that it is busy with this event only
+	}
+	if r := w.postpone(ctx, i, until, busy.Error()); r.span > 0 {
+		return r
+	}
+	w.log.Warn("notification failed and is tried again", about(i, "wait", wait.String(), "reason", busy.Error())...)
+	return rest{wait, false}
+}
+
+// convict tells the suspect once more, because the sink has taken another event: it may have been down whenever the
+// suspect was told, and have come back since. It sets the suspect aside if that fails too. A suspect that is among the
+// items to be told next has its turn there.
+func (w *worker) convict(ctx context.Context, next []item) rest {
+	if w.suspect == nil || ctx.Err() != nil {
+		return rest{}
+	}
+	i := *w.suspect
+	if slices.ContainsFunc(next, func(n item) bool { return n.Event.Key == i.Event.Key }) {
+		return rest{}
 	}
 	w.suspect = nil
-	_, r := w.setAside(ctx, []item{s.item}, s.item, s.reason)
-	return items, r
+	told, err := w.call(ctx, []item{i})
+	if told > 0 {
+		_, r := w.acknowledge(ctx, []item{i}, 1)
+		return r
+	}
+	if ctx.Err() != nil {
+		return rest{}
+	}
+	i.Attempt++
+	var busy *BusyError
+	if errors.As(err, &busy) {
+		return w.leaveAlone(ctx, i, busy)
+	}
+	_, r := w.setAside(ctx, []item{i}, i, err.Error())
+	return r
 }
 
 // setAside gives an event up, the first of the items: it stays in the record, and this sink tells nobody. To put it off

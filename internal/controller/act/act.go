@@ -8,6 +8,7 @@ package act
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
@@ -16,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
+	"github.com/sengu-dev/sengu/internal/layout"
 )
 
 // WhoAmI asks the API server whom it takes the holder of the credentials of c for.
@@ -72,4 +74,24 @@ func OnApp(ctx context.Context, c client.Client, key types.NamespacedName, chang
 		}
 		return c.Patch(ctx, fresh, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
 	})
+}
+
+// GroupsFor are those of a person's groups that are recorded with what the person does, by a button or a verb: of an
+// approval the ones that the environment asks for, as nothing else is judged by them. A person may be in more groups than
+// a Release takes, and then could do nothing; and the others are nobody's business. Without a fleet there are none.
+func GroupsFor(verb v1alpha1.Verb, fleet *v1alpha1.Fleet, environment string, groups []string) []string {
+	if verb != v1alpha1.VerbApprove || fleet == nil {
+		return nil
+	}
+	env, _ := layout.Environment(fleet, environment)
+	if env.Approval == nil {
+		return nil
+	}
+	var asked []string
+	for _, group := range env.Approval.Groups {
+		if slices.Contains(groups, group) {
+			asked = append(asked, group)
+		}
+	}
+	return asked
 }

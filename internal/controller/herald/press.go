@@ -111,6 +111,10 @@ func (p *presser) approve(ctx context.Context) error {
 	if err := p.may(ctx, v1alpha1.VerbApprove); err != nil {
 		return err
 	}
+	groups, err := p.groups(ctx)
+	if err != nil {
+		return err
+	}
 	group := p.action.Release == ""
 	var idle error
 	for i := range releases {
@@ -123,7 +127,7 @@ func (p *presser) approve(ctx context.Context) error {
 			continue
 		}
 		action := v1alpha1.ReleaseAction{
-			Verb: v1alpha1.VerbApprove, Environment: p.action.Environment, By: p.info.Username, Groups: p.info.Groups,
+			Verb: v1alpha1.VerbApprove, Environment: p.action.Environment, By: p.info.Username, Groups: groups,
 			At: metav1.NewTime(p.r.Now().Truncate(time.Second)), Reason: p.action.Reason, Group: group,
 		}
 		return p.explain(act.OnRelease(ctx, p.client, client.ObjectKeyFromObject(r), action))
@@ -132,6 +136,16 @@ func (p *presser) approve(ctx context.Context) error {
 		return idle
 	}
 	return fmt.Errorf("nothing of it waits for an approval in %s", p.action.Environment)
+}
+
+// groups are those of the person that are recorded with the approval.
+func (p *presser) groups(ctx context.Context) ([]string, error) {
+	fleet := &v1alpha1.Fleet{}
+	key := types.NamespacedName{Namespace: p.r.Namespace, Name: p.action.Fleet}
+	if err := p.r.Client.Get(ctx, key, fleet); client.IgnoreNotFound(err) != nil {
+		return nil, fmt.Errorf("read fleet %s: %w", key.Name, err)
+	}
+	return act.GroupsFor(v1alpha1.VerbApprove, fleet, p.action.Environment, p.info.Groups), nil
 }
 
 // hold holds the environment for the service of the Release, or for those of the group that have not passed it.

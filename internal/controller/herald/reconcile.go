@@ -2,7 +2,9 @@ package herald
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -22,9 +24,10 @@ const (
 	// up with another's write.
 	again      = 10 * time.Second
 	conflicted = time.Second
-	// overlap is how long before a sink was made known an event may have happened that it is told. A record that was away
-	// takes in what happened meanwhile; one that was lost takes in everything that the Releases still know, which is old
-	// news.
+	// retried is how long a route is left alone that cannot be looked at now.
+	retried = 30 * time.Second
+	// overlap is how long before a sink was known an event may have happened that it is told. A record that was away takes
+	// in what happened meanwhile; one that was lost takes in everything that the Releases still know, which is old news.
 	overlap = 10 * time.Minute
 	// maxMessage is the longest message of the condition, in characters.
 	maxMessage = 2000
@@ -32,6 +35,7 @@ const (
 
 // Reconcile brings the sinks of one Fleet to what it says.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	r.desks.forget(req.NamespacedName) // a Secret may have changed
 	fleet := &v1alpha1.Fleet{}
 	err := r.Client.Get(ctx, req.NamespacedName, fleet)
 	if client.IgnoreNotFound(err) != nil {
@@ -42,22 +46,39 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		r.Forges.Forget(req.NamespacedName)
 		return r.use(ctx)
 	}
-	routes := make([]notify.Subscription, 0, len(fleet.Spec.Notifications))
-	var problems []string
-	for _, n := range fleet.Spec.Notifications {
-		route, err := r.route(ctx, fleet, n)
-		if err != nil {
-			problems = append(problems, strings.ReplaceAll(err.Error(), "\n", "; "))
-			continue
-		}
-		routes = append(routes, route)
-	}
+	routes, problems, away := r.routesOf(ctx, fleet)
 	r.routes[req.NamespacedName] = routes
 	result, err := r.use(ctx)
 	if err != nil {
 		return result, err
 	}
+	if away && result.RequeueAfter == 0 {
+		result.RequeueAfter = retried
+	}
 	return r.report(ctx, fleet, problems, result)
+}
+
+// routesOf makes the sinks of a Fleet. A sentence for each route that is wrong says what to correct; away is true if one of
+// them may be right again by itself.
+func (r *Reconciler) routesOf(ctx context.Context, fleet *v1alpha1.Fleet) (routes []notify.Subscription, problems []string, away bool) {
+	for _, n := range fleet.Spec.Notifications {
+		route, err := r.route(ctx, fleet, n)
+		var passing *awayError
+		switch {
+		case errors.As(err, &passing):
+			r.Log.Warn("a route cannot be looked at now", "fleet", fleet.Name, "notification", n.Name, "error", err)
+			problems = append(problems, "notification "+n.Name+": "+passing.plain())
+			away = true
+			if old, ok := r.kept(fleet, n); ok {
+				routes = append(routes, old)
+			}
+		case err != nil:
+			problems = append(problems, strings.ReplaceAll(err.Error(), "\n", "; "))
+		default:
+			routes = append(routes, route)
+		}
+	}
+	return routes, problems, away
 }
 
 // use gives the dispatcher the sinks of all Fleets, and has the record forget those that no Fleet names any more.
@@ -66,6 +87,19 @@ func (r *Reconciler) use(ctx context.Context) (ctrl.Result, error) {
 	if err != nil {
 		return ctrl.Result{}, err
 	}
+	all, err := r.all(ctx, wanted)
+	if err != nil {
+		r.Log.Warn("notifications wait for the history", "error", err)
+		return ctrl.Result{RequeueAfter: again}, nil
+	}
+	if err := r.Dispatcher.Use(all...); err != nil {
+		return ctrl.Result{}, fmt.Errorf("use the notifications: %w", err)
+	}
+	return ctrl.Result{}, nil
+}
+
+// all are the sinks of all Fleets, which the record knows from then on, and since when each is told.
+func (r *Reconciler) all(ctx context.Context, wanted map[string]bool) ([]notify.Subscription, error) {
 	var all []notify.Subscription
 	for _, routes := range r.routes {
 		all = append(all, routes...)
@@ -73,16 +107,12 @@ func (r *Reconciler) use(ctx context.Context) (ctrl.Result, error) {
 	slices.SortFunc(all, func(a, b notify.Subscription) int { return strings.Compare(a.Name, b.Name) })
 	since, err := r.known(ctx, all, wanted)
 	if err != nil {
-		r.Log.Warn("notifications wait for the history", "error", err)
-		return ctrl.Result{RequeueAfter: again}, nil
+		return nil, err
 	}
 	for i := range all {
-		all[i].Since = since[all[i].Name].Add(-overlap)
+		all[i].Since = r.sightOf(all[i].Name).since(since[all[i].Name]).Add(-overlap)
 	}
-	if err := r.Dispatcher.Use(all...); err != nil {
-		return ctrl.Result{}, fmt.Errorf("use the notifications: %w", err)
-	}
-	return ctrl.Result{}, nil
+	return all, nil
 }
 
 // wanted are the names of the routes of all Fleets, also of those that are wrong: what waits for them goes on waiting.
@@ -94,9 +124,12 @@ func (r *Reconciler) wanted(ctx context.Context) (map[string]bool, error) {
 	wanted := map[string]bool{}
 	for i := range fleets.Items {
 		for _, n := range fleets.Items[i].Spec.Notifications {
-			wanted[sinkName(&fleets.Items[i], n)] = true
+			name := sinkName(&fleets.Items[i], n)
+			wanted[name] = true
+			r.sightOf(name)
 		}
 	}
+	maps.DeleteFunc(r.sights, func(name string, _ *sight) bool { return !wanted[name] })
 	return wanted, nil
 }
 

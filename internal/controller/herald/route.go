@@ -71,6 +71,9 @@ func (r *Reconciler) route(ctx context.Context, fleet *v1alpha1.Fleet, n v1alpha
 	if err != nil {
 		return notify.Subscription{}, fmt.Errorf("notification %s: %w", n.Name, err)
 	}
+	if r.sightOf(sinkName(fleet, n)).spec, err = versionOf(n); err != nil {
+		return notify.Subscription{}, fmt.Errorf("notification %s: %w", n.Name, err)
+	}
 	return notify.Subscription{Name: sinkName(fleet, n), Version: version, Filter: filters[0], Sink: sink}, nil
 }
 
@@ -88,7 +91,7 @@ func versionOf(needs ...any) (string, error) {
 func (r *Reconciler) secret(ctx context.Context, fleet *v1alpha1.Fleet, field, name, more string, keys ...string) (*corev1.Secret, error) {
 	secret := &corev1.Secret{}
 	if err := r.Client.Get(ctx, types.NamespacedName{Namespace: fleet.Namespace, Name: name}, secret); err != nil {
-		return nil, fmt.Errorf("read Secret %s that %s names: %w", name, field, err)
+		return nil, unread(fmt.Sprintf("Secret %s that %s names", name, field), err)
 	}
 	if len(secret.Data[keys[0]]) == 0 {
 		return nil, fmt.Errorf("the Secret %s that %s names has no key %q", name, field, keys[0])
@@ -176,6 +179,9 @@ func (r *Reconciler) deployments(ctx context.Context, fleet *v1alpha1.Fleet) (no
 	if errors.Is(err, origin.ErrNoForge) {
 		return nil, nil, errors.New("deployments are shown on a forge, and the fleet uses none: set forge.kind, and a Secret with a token in forge.secretRef")
 	}
+	if passes(err) {
+		return nil, nil, &awayError{"what opens the forge", err}
+	}
 	if err != nil {
 		return nil, nil, err
 	}
@@ -186,7 +192,7 @@ func (r *Reconciler) deployments(ctx context.Context, fleet *v1alpha1.Fleet) (no
 	secret := &corev1.Secret{}
 	_, name := origin.ForgeSecret(fleet)
 	if err := r.Client.Get(ctx, types.NamespacedName{Namespace: fleet.Namespace, Name: name}, secret); err != nil {
-		return nil, nil, fmt.Errorf("read Secret %s, which opens the forge: %w", name, err)
+		return nil, nil, unread(fmt.Sprintf("Secret %s, which opens the forge,", name), err)
 	}
 	return sink, []any{fleet.Spec.Git.URL, fleet.Spec.Git.Branch, fleet.Spec.Forge, name, secret.UID, secret.ResourceVersion}, nil
 }

@@ -62,6 +62,8 @@ type Reconciler struct {
 
 	// routes are those of each Fleet that can be told to.
 	routes map[types.NamespacedName][]notify.Subscription
+	sights map[string]*sight
+	desks  deskbook
 }
 
 // Setup registers r with mgr.

@@ -55,10 +55,10 @@ func (c *conversation) show(ctx context.Context, content rendered) error {
 			c.sink.opts.Logger.Warn("a message of Slack cannot be updated any more: the workspace does not allow it", "message", c.key)
 			m.Shown = sum
 			return nil
-		case !slices.Contains(gone, name):
+		case !c.lost(name):
 			return explain(err)
 		}
-		// Somebody deleted it.
+		// Somebody deleted it, or the channel that it is in.
 		m.TS, m.Sending = "", ""
 	}
 	if err := c.sending(ctx, sendingMessage); err != nil {
@@ -68,8 +68,15 @@ func (c *conversation) show(ctx context.Context, content rendered) error {
 	if err != nil {
 		return c.failed(ctx, err)
 	}
-	m.Channel, m.TS, m.Shown, m.Sending, m.SendingAt = channel, ts, sum, "", time.Time{}
+	m.Channel, m.Route, m.TS, m.Shown, m.Sending, m.SendingAt = channel, c.sink.opts.Channel, ts, sum, "", time.Time{}
 	return m.remember(ctx, c.memory, c.key)
+}
+
+// lost reports whether an error means that the message cannot be changed any more. That its channel is away is no reason to
+// post it anew in the same one.
+func (c *conversation) lost(name string) bool {
+	elsewhere := c.message.Channel != c.sink.opts.Channel
+	return slices.Contains(gone, name) || elsewhere && (name == "channel_not_found" || name == "is_archived")
 }
 
 // reply tells an event in the thread.
@@ -181,7 +188,8 @@ func (c *conversation) find(ctx context.Context) error {
 		}
 		for _, other := range page.Messages {
 			if c.ours(other, "") {
-				m.Channel, m.TS, m.Shown, m.Sending, m.SendingAt = c.sink.opts.Channel, other.Timestamp, "", "", time.Time{}
+				m.Channel, m.Route = c.sink.opts.Channel, c.sink.opts.Channel
+				m.TS, m.Shown, m.Sending, m.SendingAt = other.Timestamp, "", "", time.Time{}
 				return nil
 			}
 		}

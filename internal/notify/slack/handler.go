@@ -28,6 +28,11 @@ const (
 	maxSeen = 4096
 	// maxQueue bounds the presses that wait to be acted upon.
 	maxQueue = 64
+	// maxLookups bounds how many look for the desks at once: they do so before it is known who asks.
+	maxLookups = 16
+	// apart is how far Slack's clock may be ahead of ours. What it dates within that time of our beginning may have been
+	// sent before, to the process before this one.
+	apart = 3 * time.Second
 )
 
 // Action is what a person asked for by a button.
@@ -79,6 +84,7 @@ type Handler struct {
 	opts    HandlerOptions
 	started time.Time
 	queue   chan press
+	lookups chan struct{}
 	http    *http.Client
 
 	mu     sync.Mutex
@@ -108,12 +114,13 @@ func NewHandler(opts HandlerOptions) (*Handler, error) {
 		opts.Now = time.Now
 	}
 	return &Handler{
-		opts: opts, started: opts.Now(), queue: make(chan press, maxQueue), http: newHTTP(), closed: true, seen: map[string]time.Time{},
+		opts: opts, started: opts.Now(), queue: make(chan press, maxQueue), lookups: make(chan struct{}, maxLookups), http: newHTTP(),
+		closed: true, seen: map[string]time.Time{},
 	}, nil
 }
 
 // ServeHTTP answers 200 to what is authentic, also if there is nothing to do, 401 to what is not, 413 to what is too
-// large, and 503 when too much waits already.
+// large, and 503 when too much waits already, and when it cannot be said yet what is authentic.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
@@ -131,11 +138,14 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	// What is read here is believed once it is proven.
-	p, ours := parse(body)
-	desks, err := h.opts.Desks(r.Context(), p.action.Fleet)
-	if err != nil {
-		h.opts.Logger.Error("not every signing secret of Slack can be read", "fleet", p.action.Fleet, "error", err)
+	in, ok := unpack(body)
+	if !ok {
+		// It is not Slack that asks, and so nothing is looked up.
+		http.Error(w, refusal, http.StatusUnauthorized)
+		return
 	}
+	p, ours := parse(in)
+	desks, err := h.desks(r.Context(), p.action.Fleet)
 	proven := slices.DeleteFunc(slices.Clone(desks), func(d Desk) bool { return !d.proves(signature, stamp, body) })
 	switch {
 	case len(proven) == 0 && err != nil:
@@ -156,6 +166,21 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		w.WriteHeader(http.StatusOK)
 	}
+}
+
+// desks are those of a fleet, as Desks gives them: none, with an error, when too many are being looked for already.
+func (h *Handler) desks(ctx context.Context, fleet string) ([]Desk, error) {
+	select {
+	case h.lookups <- struct{}{}:
+		defer func() { <-h.lookups }()
+	default:
+		return nil, errors.New("too many ask at once")
+	}
+	desks, err := h.opts.Desks(ctx, fleet)
+	if err != nil {
+		h.opts.Logger.Error("not every signing secret of Slack can be read", "fleet", fleet, "error", err)
+	}
+	return desks, err
 }
 
 // refusal is what is answered to what is not proven.
@@ -187,9 +212,9 @@ func (h *Handler) enqueue(signature string, sent time.Time, p press, ours bool) 
 	if _, twice := h.seen[signature]; twice {
 		return false, nil
 	}
-	// What was seen before this process began is not known, so nothing that old is taken.
-	if sent.Before(h.started.Truncate(time.Second)) {
-		return false, errors.New("the request is older than this process: press again")
+	// What was seen before this process began is not known, so nothing is taken that may be as old.
+	if sent.Before(h.started.Add(apart)) {
+		return false, errors.New("Sengu has just been started, and may have seen this before: press again in a few seconds") //nolint:staticcheck // a name begins the sentence
 	}
 	if h.closed || len(h.seen) >= maxSeen {
 		return false, errors.New("not now: press again later")
@@ -247,14 +272,27 @@ type payload struct {
 	} `json:"actions"`
 }
 
-// parse reads a form of Slack. It is not ours if it is about anything else than one of our buttons.
-func parse(body []byte) (press, bool) {
+// unpack reads a form of Slack. Whoever is not Slack rarely sends one.
+func unpack(body []byte) (payload, bool) {
 	form, err := url.ParseQuery(string(body))
 	if err != nil {
-		return press{}, false
+		return payload{}, false
+	}
+	text := []byte(form.Get("payload"))
+	var object map[string]json.RawMessage
+	if json.Unmarshal(text, &object) != nil || object == nil {
+		return payload{}, false
 	}
 	var in payload
-	if json.Unmarshal([]byte(form.Get("payload")), &in) != nil || in.Type != "block_actions" || len(in.Actions) != 1 ||
+	if json.Unmarshal(text, &in) != nil {
+		return payload{}, true // it is of a kind that is not known here
+	}
+	return in, true
+}
+
+// parse reads a press. It is not ours if it is about anything else than one of our buttons.
+func parse(in payload) (press, bool) {
+	if in.Type != "block_actions" || len(in.Actions) != 1 ||
 		!strings.HasPrefix(in.Actions[0].ActionID, actionPrefix) || !userID.MatchString(in.User.ID) {
 		return press{}, false
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -357,7 +358,22 @@ func FuzzHandler(f *testing.F) {
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() { defer close(done); h.Run(ctx) }()
-		if code := o.send(o.sign(body, clock.Now())); code != http.StatusOK && code != http.StatusServiceUnavailable && code != http.StatusRequestEntityTooLarge {
+		var object map[string]any
+		query, problem := url.ParseQuery(body)
+		noPayload := problem != nil || json.Unmarshal([]byte(query.Get("payload")), &object) != nil || object == nil
+		// A minute later than it began, so that it is not taken for what the process before has seen.
+		code := o.send(o.sign(body, clock.Now().Add(time.Minute)))
+		switch code {
+		case http.StatusOK, http.StatusServiceUnavailable:
+			if noPayload {
+				t.Errorf("what is no payload is answered %d", code)
+			}
+		case http.StatusUnauthorized:
+			if !noPayload {
+				t.Error("a payload is refused")
+			}
+		case http.StatusRequestEntityTooLarge:
+		default:
 			t.Errorf("answered %d", code)
 		}
 		cancel()

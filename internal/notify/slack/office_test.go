@@ -41,6 +41,7 @@ type office struct {
 	stop    func()
 	unread  error // why the secrets of another desk cannot be read
 
+	look    func() // called by every look for desks
 	mu      sync.Mutex
 	actions []slack.Action
 	act     func(ctx context.Context, a slack.Action) error
@@ -57,6 +58,9 @@ func newOffice(t *testing.T, run bool) *office {
 	logger := slog.New(slog.NewTextHandler(&locked{mu: &o.mu, b: o.log}, nil))
 	o.handler, err = slack.NewHandler(slack.HandlerOptions{
 		Desks: func(_ context.Context, fleet string) ([]slack.Desk, error) {
+			if o.look != nil {
+				o.look()
+			}
 			shop := slack.Desk{
 				SigningSecrets: [][]byte{[]byte("the one before"), []byte(signing)}, Channel: channel,
 				Team: team, Identities: people, ResponsePrefix: o.server.Hooks(),
@@ -125,6 +129,7 @@ func (o *office) run() {
 	go func() { defer close(done); o.handler.Run(ctx) }()
 	var once sync.Once
 	o.stop = func() { once.Do(func() { cancel(); <-done }) }
+	o.clock.Step(5 * time.Second) // what comes sooner may have been seen by the process before
 	n := 0
 	testenv.Eventually(o.t, patience, func() error {
 		n++

@@ -85,6 +85,9 @@ func (s *Sink) Tell(ctx context.Context, memory notify.Memory, notices []notify.
 	if err != nil {
 		return 0, err
 	}
+	if !alone { // what has a message of its own is told there, and not again
+		m.moveTo(s.opts.Channel)
+	}
 	n := 1
 	for n < min(len(notices), run) && !alone && !byHand(notices[n].Event) && messageKey(notices[n].Event) == key {
 		n++

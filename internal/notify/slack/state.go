@@ -1,6 +1,7 @@
 package slack
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -21,7 +22,10 @@ const (
 
 // message is what is remembered of one message: where it is and what it shows.
 type message struct {
+	// Channel is where it is as Slack says, and Route what the route named when it was posted; empty if posted by a Sengu
+	// that did not keep it, and then they are the same.
 	Channel string `json:"channel,omitempty"`
+	Route   string `json:"route,omitempty"`
 	TS      string `json:"ts,omitempty"`
 	// Sending is what may have been sent although no answer came: "message", or the key of the event of a reply.
 	Sending   string    `json:"sending,omitempty"`
@@ -65,6 +69,14 @@ type place struct {
 	Held    bool      `json:"held,omitempty"`
 	HeldAt  time.Time `json:"heldAt,omitzero"`
 	HeldWhy string    `json:"heldWhy,omitempty"`
+}
+
+// moveTo forgets where the message is if the route names another channel by now, so that the whole of it is posted there.
+// The old one stays as it is: its buttons count no longer.
+func (m *message) moveTo(channel string) {
+	if was := cmp.Or(m.Route, m.Channel); was != "" && was != channel {
+		m.Channel, m.Route, m.TS, m.Shown, m.Sending, m.SendingAt = "", "", "", "", "", time.Time{}
+	}
 }
 
 // fold lets an event change what the message shows. Folding it again changes nothing, and nor does an event that is

@@ -53,7 +53,7 @@ type Failure struct {
 	Done bool
 }
 
-// Server is one workspace with one channel.
+// Server is one workspace with one channel, and those that Open adds.
 type Server struct {
 	*httptest.Server
 	Token, Channel string
@@ -63,6 +63,7 @@ type Server struct {
 	now       func() time.Time
 	last      int64
 	messages  []*Message
+	others    []string
 	users     map[string]User
 	failures  []Failure
 	wrong     []string
@@ -102,6 +103,13 @@ func (s *Server) Fail(f ...Failure) {
 // Know adds a user.
 func (s *Server) Know(u User) { s.mu.Lock(); defer s.mu.Unlock(); s.users[u.ID] = u }
 
+// Open adds a channel.
+func (s *Server) Open(channel string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.others = append(s.others, channel)
+}
+
 // Wrong is what was not as Slack wants it.
 func (s *Server) Wrong() []string { s.mu.Lock(); defer s.mu.Unlock(); return slices.Clone(s.wrong) }
 
@@ -114,7 +122,7 @@ func (s *Server) Calls() []string { s.mu.Lock(); defer s.mu.Unlock(); return sli
 // Said are the texts that were sent to addresses of Hooks.
 func (s *Server) Said() []string { s.mu.Lock(); defer s.mu.Unlock(); return slices.Clone(s.said) }
 
-// Messages are those of the channel, the oldest first, without replies and deleted ones.
+// Messages are those of all channels, the oldest first, without replies and deleted ones.
 func (s *Server) Messages() []Message { return s.in("") }
 
 // Replies are those of a thread.
@@ -136,14 +144,15 @@ func (s *Server) in(thread string) []Message {
 func (s *Server) Delete(ts string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if m := s.find(ts); m != nil {
+	if m := s.find("", ts); m != nil {
 		m.Deleted = true
 	}
 }
 
-func (s *Server) find(ts string) *Message {
+// find finds a message in a channel, or in any with "".
+func (s *Server) find(channel, ts string) *Message {
 	for _, m := range s.messages {
-		if m.TS == ts && !m.Deleted {
+		if m.TS == ts && !m.Deleted && (channel == "" || m.Channel == channel) {
 			return m
 		}
 	}
@@ -230,7 +239,7 @@ func (s *Server) call(method string, r *http.Request, body []byte) (int, []byte)
 	if args.Get("token") != s.Token {
 		return s.refuse("invalid_auth")
 	}
-	if channel := args.Get("channel"); slices.Contains(known, "channel") && channel != s.Channel {
+	if channel := args.Get("channel"); slices.Contains(known, "channel") && channel != s.Channel && !slices.Contains(s.others, channel) {
 		return s.refuse("channel_not_found")
 	}
 	switch method {
@@ -263,13 +272,13 @@ func (s *Server) refuse(code string) (int, []byte) {
 
 func (s *Server) post(args url.Values) (int, []byte) {
 	s.check("chat.postMessage", args)
-	if thread := args.Get("thread_ts"); thread != "" && s.find(thread) == nil {
+	if thread := args.Get("thread_ts"); thread != "" && s.find(args.Get("channel"), thread) == nil {
 		return s.refuse("thread_not_found")
 	}
 	micros := max(s.now().UnixMicro(), s.last+1)
 	s.last = micros
 	m := &Message{
-		Channel: s.Channel, TS: fmt.Sprintf("%d.%06d", micros/1e6, micros%1e6), Thread: args.Get("thread_ts"), Text: args.Get("text"),
+		Channel: args.Get("channel"), TS: fmt.Sprintf("%d.%06d", micros/1e6, micros%1e6), Thread: args.Get("thread_ts"), Text: args.Get("text"),
 		Blocks: orEmpty(args.Get("blocks")), Metadata: args.Get("metadata"), Bot: "B0SENGU0001", Broadcast: args.Get("reply_broadcast") == "true",
 	}
 	s.messages = append(s.messages, m)
@@ -278,7 +287,7 @@ func (s *Server) post(args url.Values) (int, []byte) {
 
 func (s *Server) update(args url.Values) (int, []byte) {
 	s.check("chat.update", args)
-	m := s.find(args.Get("ts"))
+	m := s.find(args.Get("channel"), args.Get("ts"))
 	if m == nil {
 		return s.refuse("message_not_found")
 	}
@@ -295,7 +304,7 @@ func (s *Server) history(method string, args url.Values) (int, []byte) {
 	thread := args.Get("ts")
 	var found []*Message
 	for _, m := range s.messages {
-		if m.Deleted || m.TS < args.Get("oldest") || m.Thread != thread && (thread == "" || m.TS != thread) {
+		if m.Deleted || m.Channel != args.Get("channel") || m.TS < args.Get("oldest") || m.Thread != thread && (thread == "" || m.TS != thread) {
 			continue
 		}
 		shown := *m
