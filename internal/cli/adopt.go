@@ -139,7 +139,7 @@ func (w *workshop) wantRevision(ctx context.Context, s subject) (origin.Desired,
 	if err := repository.FetchRevision(ctx, s.spec.Source.Revision, auth); err != nil {
 		return origin.Desired{}, nil, fmt.Errorf("fetch revision %s: %w", short(s.spec.Source.Revision), err)
 	}
-	tree, err := repository.Tree(ctx, s.spec.Source.Revision)
+	tree, err := origin.Tree(ctx, w.pl, s.fleet, repository, s.spec.Source.Revision)
 	if err != nil {
 		return origin.Desired{}, nil, err
 	}

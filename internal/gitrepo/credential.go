@@ -26,7 +26,7 @@ func (s *Store) credential(ctx context.Context, rem remote, auth Auth) (credenti
 	none := func() {}
 	cred := credential{ca: auth.CA}
 	user, password := auth.Username, auth.Password
-	if auth.App != nil && (rem.scheme == "https" || rem.scheme == "http") {
+	if auth.App != nil && rem.overHTTP() {
 		token, err := s.appToken(ctx, auth)
 		if err != nil {
 			return cred, none, &FetchError{URL: rem.raw, Reason: reasonOfToken(err), Detail: err.Error()}

@@ -84,6 +84,7 @@ func (r *Repository) exclusive(ctx context.Context, auth Auth, f func(context.Co
 		return err
 	}
 	defer done()
+	r.settle(cred)
 	if err := f(ctx, cred); err != nil {
 		if errors.Is(err, ErrAuth) {
 			r.store.tokens.forget(auth)
@@ -111,7 +112,16 @@ func (r *Repository) bring(ctx context.Context, branch string, cred credential) 
 // transfer brings one ref of the remote, or a commit by its hash, here and returns its hash. It sets no ref that means
 // anything.
 func (r *Repository) transfer(ctx context.Context, from string, cred credential) (string, error) {
-	if r.remote.scheme == "https" || r.remote.scheme == "http" {
+	var hash string
+	err := r.asking(ctx, func() (err error) {
+		hash, err = r.transferOnce(ctx, from, cred)
+		return err
+	})
+	return hash, err
+}
+
+func (r *Repository) transferOnce(ctx context.Context, from string, cred credential) (string, error) {
+	if r.remote.overHTTP() {
 		hash, err := r.wireTransfer(ctx, from, cred)
 		if !errors.Is(err, errOlder) {
 			return hash, err
@@ -264,16 +274,6 @@ func (r *Repository) remoteEmpty(ctx context.Context, cred credential) bool {
 	return err == nil && len(bytes.TrimSpace(out)) == 0
 }
 
-// fetchURL is the URL that git gets.
-func (r *Repository) fetchURL() string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.moved != "" {
-		return r.moved
-	}
-	return r.remote.raw
-}
-
 // Head is the last observed head of a branch; false when it was never fetched. It asks nobody.
 func (r *Repository) Head(branch string) (string, bool) {
 	if checkBranch(branch) != nil {
@@ -283,15 +283,19 @@ func (r *Repository) Head(branch string) (string, bool) {
 }
 
 // FetchRevision brings a commit here that need not be on any branch, if the server gives it away. The hash is a full
-// one. It stays under refs/sengu/seen.
+// one. It stays under refs/sengu/seen. One that is here already is nothing to whoever may not read the repository, since
+// the mirror may hold it because somebody else may: the remote is asked once for each commit and credential.
 func (r *Repository) FetchRevision(ctx context.Context, rev string, auth Auth) error {
 	if !fullHash.MatchString(rev) {
 		return fmt.Errorf("fetch %s: %q is not a full commit hash", r.remote.raw, rev)
 	}
-	if r.Has(ctx, rev) {
+	if r.Has(ctx, rev) && r.hasShown(rev, auth) {
 		return nil
 	}
-	return r.exclusive(ctx, auth, func(ctx context.Context, cred credential) error {
+	err := r.exclusive(ctx, auth, func(ctx context.Context, cred credential) error {
+		if r.Has(ctx, rev) {
+			return r.admits(ctx, rev, cred)
+		}
 		if _, err := r.transfer(ctx, rev, cred); err != nil {
 			return r.explain(ctx, rev, cred, err)
 		}
@@ -300,6 +304,10 @@ func (r *Repository) FetchRevision(ctx context.Context, rev string, auth Auth) e
 		}
 		return r.remember(rev)
 	})
+	if err == nil {
+		r.show(rev, auth)
+	}
+	return err
 }
 
 // FetchTag brings a tag here and returns the commit that it names. Resolve knows it from then on.

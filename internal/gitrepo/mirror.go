@@ -26,8 +26,9 @@ type Repository struct {
 	damaged     atomic.Bool // set by a reader, cleared when the mirror has been made anew
 
 	mu    sync.Mutex
-	auth  Auth   // of the last fetch that succeeded, for submodules of the same host
-	moved string // where the remote redirects to on the same host
+	auth  Auth            // of the last fetch that succeeded, for Options.SameHostSubmodules
+	moved string          // where the remote redirects to; on another host if that was learnt without a credential
+	shown map[string]bool // commits that the remote lets credentials read
 }
 
 // URL is the URL that the repository was opened with.

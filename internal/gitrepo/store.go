@@ -46,9 +46,12 @@ type Options struct {
 	Wait func(ctx context.Context, d time.Duration) error
 	// SeenLimit is how many heads that left their branch are kept without Retain; 1,000 when zero.
 	SeenLimit int
-	// Submodule opens a submodule. Nil means: only from the same scheme and host as its parent, with the credential that
-	// the parent was last fetched with.
+	// Submodule opens a submodule of any tree. Nil means: only where the tree is [Tree.Reaching].
 	Submodule SubmoduleFunc
+	// SameHostSubmodules follows a submodule of the same scheme and host as its parent, with the credential that the
+	// parent was last fetched with. It is for who shows what is read to nobody else, as whoever may write to a repository
+	// reads every other one of its host by that.
+	SameHostSubmodules bool
 	// Now is the clock; time.Now when nil.
 	Now func() time.Time
 	// Logger gets repairs and maintenance; none when nil. It never gets a credential.

@@ -21,6 +21,16 @@ type Submodule struct {
 // SubmoduleFunc opens a submodule, or says why not. It decides which URLs may be reached and with which credential.
 type SubmoduleFunc func(ctx context.Context, m Submodule) (*Tree, error)
 
+// Access says with which credential the repository of a URL may be read, or with a sentence why it may not.
+type Access func(ctx context.Context, url string) (Auth, error)
+
+// Reaching is the same tree, in which submodules lead to other repositories where access lets them, also from one
+// submodule into the next. Without it none does: whoever writes .gitmodules, the author of a pull request among them,
+// would read what the credential of this repository may read.
+func (t *Tree) Reaching(access Access) *Tree {
+	return &Tree{repo: t.repo, ctx: t.ctx, rev: t.rev, root: t.root, depth: t.depth, reach: access}
+}
+
 // maxDepth is how many submodules may lie in one another.
 const maxDepth = 8
 
@@ -40,14 +50,18 @@ func (t *Tree) module(p, commit string) (*Tree, error) {
 	}
 	m := Submodule{Parent: t.repo.remote.raw, Path: p, URL: link, Commit: commit}
 	open := t.repo.store.opts.Submodule
-	if open == nil {
+	switch {
+	case open != nil:
+	case t.repo.store.opts.SameHostSubmodules:
 		open = t.repo.sameHostSubmodule
+	default:
+		open = t.reachSubmodule
 	}
 	found, err := open(t.ctx, m)
 	if err != nil {
 		return nil, fmt.Errorf("submodule %s: %w", p, err)
 	}
-	sub := &Tree{repo: found.repo, ctx: t.ctx, rev: found.rev, root: found.root, depth: t.depth + 1}
+	sub := &Tree{repo: found.repo, ctx: t.ctx, rev: found.rev, root: found.root, depth: t.depth + 1, reach: t.reach}
 	if t.modules == nil {
 		t.modules = map[string]*Tree{}
 	}
@@ -55,7 +69,31 @@ func (t *Tree) module(p, commit string) (*Tree, error) {
 	return sub, nil
 }
 
-// sameHostSubmodule is what Options.Submodule does when it is nil.
+// reachSubmodule opens a submodule with the credential that the tree's Access has for its URL. The URL is refused first if
+// nobody could reach it, so that Access is asked about nothing else.
+func (t *Tree) reachSubmodule(ctx context.Context, m Submodule) (*Tree, error) {
+	store := t.repo.store
+	if err := ValidateURL(m.URL, store.opts); err != nil {
+		return nil, err
+	}
+	if t.reach == nil {
+		return nil, fmt.Errorf("its URL %s leads to another repository, which is not followed from here: commit what it holds", m.URL)
+	}
+	auth, err := t.reach(ctx, m.URL)
+	if err != nil {
+		return nil, err
+	}
+	sub, err := store.Repository(m.URL)
+	if err != nil {
+		return nil, err
+	}
+	if err := sub.FetchRevision(ctx, m.Commit, auth); err != nil {
+		return nil, err
+	}
+	return sub.Tree(ctx, m.Commit)
+}
+
+// sameHostSubmodule is what Options.SameHostSubmodules does.
 func (r *Repository) sameHostSubmodule(ctx context.Context, m Submodule) (*Tree, error) {
 	rem, err := parseURL(m.URL, r.store.opts)
 	if err != nil {

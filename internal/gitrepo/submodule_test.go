@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/sengu-dev/sengu/internal/gitrepo"
@@ -18,7 +21,7 @@ func modules(path, url string) string {
 }
 
 func TestSubmodules(t *testing.T) {
-	s := serve(t, gitserver.Options{Token: token}, gitrepo.Options{})
+	s := serve(t, gitserver.Options{Token: token}, gitrepo.Options{SameHostSubmodules: true})
 	lib := newRemote(t, s.root, "shop/lib.git")
 	inner := lib.commit("main", "", map[string]string{"base/x.yaml": "from lib", "up": asLink + "../../top.yaml"})
 	lib.commit("main", "", map[string]string{"base/x.yaml": "newer"})
@@ -167,5 +170,85 @@ func TestTreeEndsWithItsContext(t *testing.T) {
 	}
 	if b, err := mustTree(t, s.repo, rev.Hash).ReadFile("a"); err != nil || string(b) != "1" {
 		t.Errorf("others: %q, %v", b, err)
+	}
+}
+
+// TestSubmodulesLeadNowhere reads another repository of the host by a commit that anybody may have written. That the
+// mirror has it, for somebody who may read it, changes nothing.
+func TestSubmodulesLeadNowhere(t *testing.T) {
+	s := serve(t, gitserver.Options{Token: token}, gitrepo.Options{})
+	secret := newRemote(t, s.root, "payments/secret.git")
+	commit := secret.commit("main", "", map[string]string{"key": "hunter2"})
+	s.commit("main", "", map[string]string{".gitmodules": modules("vendor/m", "../../payments/secret.git"), "vendor/m": asModule + commit})
+	auth := tokenAuth(t, token)
+	rev := mustFetch(t, s.repo, "main", auth)
+	url := strings.Replace(s.url, "shop/manifests", "payments/secret", 1)
+	for _, mirrored := range []bool{false, true} {
+		if mirrored {
+			if err := repository(t, s.store, url).FetchRevision(t.Context(), commit, auth); err != nil {
+				t.Fatal(err)
+			}
+		}
+		refused := errors.New("ask somebody else")
+		for name, tc := range map[string]struct {
+			access gitrepo.Access
+			want   string
+		}{
+			"no access":          {nil, "submodule vendor/m: its URL " + url + " leads to another repository, which is not followed from here: commit what it holds"},
+			"refused":            {func(context.Context, string) (gitrepo.Auth, error) { return auth, refused }, "submodule vendor/m: ask somebody else"},
+			"without credential": {func(context.Context, string) (gitrepo.Auth, error) { return gitrepo.Auth{}, nil }, "authentication refused"},
+			"another credential": {func(context.Context, string) (gitrepo.Auth, error) { return tokenAuth(t, "another"), nil }, "authentication refused"},
+		} {
+			got, err := mustTree(t, s.repo, rev.Hash).Reaching(tc.access).ReadFile("vendor/m/key")
+			if err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("%s, mirrored %t: %q, %v; want %q", name, mirrored, got, err, tc.want)
+			}
+		}
+	}
+}
+
+// TestSubmodulesReach follows submodules one in another, with the credential for each, and asks nobody twice.
+func TestSubmodulesReach(t *testing.T) {
+	root := t.TempDir()
+	inner, outer, top := newRemote(t, root, "inner.git"), newRemote(t, root, "outer.git"), newRemote(t, root, "top.git")
+	in := inner.commit("main", "", map[string]string{"x": "1"})
+	out := outer.commit("main", "", map[string]string{".gitmodules": modules("in", "../inner.git"), "in": asModule + in})
+	top.commit("main", "", map[string]string{".gitmodules": modules("out", "../outer.git"), "out": asModule + out})
+	var down atomic.Bool
+	served := gitserver.New(root, gitserver.Options{Token: token})
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if down.Load() {
+			http.Error(w, "down", http.StatusBadGateway)
+			return
+		}
+		served.ServeHTTP(w, r)
+	}))
+	t.Cleanup(web.Close)
+	dir, auth := t.TempDir(), tokenAuth(t, token)
+	for _, restarted := range []bool{false, true} { // with the mirrors kept
+		store, err := gitrepo.Open(dir, gitrepo.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		repo := repository(t, store, web.URL+"/top.git")
+		rev := mustFetch(t, repo, "main", auth)
+		var asked []string
+		for _, away := range []bool{false, true} {
+			down.Store(away)
+			tree := mustTree(t, repo, rev.Hash).Reaching(func(_ context.Context, url string) (gitrepo.Auth, error) {
+				asked = append(asked, strings.TrimPrefix(url, web.URL))
+				return auth, nil
+			})
+			if got, err := tree.ReadFile("out/in/x"); err != nil || string(got) != "1" {
+				t.Errorf("restarted %t, away %t: %q, %v", restarted, away, got, err)
+			}
+		}
+		down.Store(false)
+		if want := "[/outer.git /inner.git /outer.git /inner.git]"; fmt.Sprint(asked) != want {
+			t.Errorf("asked for access to %v, want %s", asked, want)
+		}
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }

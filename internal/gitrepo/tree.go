@@ -25,6 +25,7 @@ type Tree struct {
 	rev   string
 	root  string // raw hash
 	depth int    // of submodules
+	reach Access // nil leads to no other repository
 
 	mu      sync.Mutex
 	modules map[string]*Tree // by path of the gitlink

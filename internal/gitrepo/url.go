@@ -130,6 +130,9 @@ func loopback(host string) bool {
 	return err == nil && addr.IsLoopback()
 }
 
+// overHTTP says whether it is reached by https or http.
+func (r remote) overHTTP() bool { return r.scheme == "https" || r.scheme == "http" }
+
 // sameHost says whether a credential for a may be sent to b.
 func sameHost(a, b remote) bool { return a.scheme == b.scheme && a.host == b.host && a.host != "" }
 

@@ -35,20 +35,20 @@ var errOlder = errors.New("the server does not speak version 2 of the Git protoc
 // wireTransfer brings a ref, or a commit by its hash, with everything it reaches that is not here yet. It costs two
 // requests and one git process, and one request and no process when there is nothing new.
 func (r *Repository) wireTransfer(ctx context.Context, from string, cred credential) (string, error) {
-	c := wireCall{repo: r, cred: cred, ref: shortRef(from)}
-	var err error
-	if c.client, err = r.store.clients.client(cred.ca); err != nil {
+	c, err := r.call(from, cred)
+	if err != nil {
 		return "", err
 	}
-	known := r.wire != nil
-	for {
-		hash, err := c.transfer(ctx, from)
-		if err == nil || !known || ctx.Err() != nil || !errors.Is(err, errNotGit) {
-			return hash, err
-		}
-		// The server has changed since it was asked what it speaks.
-		r.wire, known = nil, false
+	return c.transfer(ctx, from)
+}
+
+// call makes a call ready that is about a ref, or a commit by its hash.
+func (r *Repository) call(about string, cred credential) (*wireCall, error) {
+	client, err := r.store.clients.client(cred.ca)
+	if err != nil {
+		return nil, err
 	}
+	return &wireCall{repo: r, client: client, cred: cred, ref: shortRef(about)}, nil
 }
 
 func shortRef(ref string) string {
@@ -66,17 +66,26 @@ type wireCall struct {
 	ref    string // for messages
 }
 
-func (c *wireCall) transfer(ctx context.Context, from string) (string, error) {
+// greet finds out what the server speaks, unless that is known.
+func (c *wireCall) greet(ctx context.Context) error {
 	r := c.repo
 	if r.wire == nil {
 		w, err := c.capabilities(ctx)
 		if err != nil {
-			return "", err
+			return err
 		}
 		r.wire = w
 	}
 	if r.wire.older {
-		return "", errOlder
+		return errOlder
+	}
+	return nil
+}
+
+func (c *wireCall) transfer(ctx context.Context, from string) (string, error) {
+	r := c.repo
+	if err := c.greet(ctx); err != nil {
+		return "", err
 	}
 	if err := r.ensure(ctx, r.wire.format); err != nil {
 		return "", err

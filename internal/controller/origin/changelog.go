@@ -7,8 +7,6 @@ import (
 	"regexp"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
@@ -83,6 +81,10 @@ func (c Changelog) described(ctx context.Context, text string, creds registry.Cr
 
 // log lists commits of a repository that the Fleet lets be read; "" of one that it does not.
 func (c Changelog) log(ctx context.Context, fleet *v1alpha1.Fleet, source, from, to string) (string, error) {
+	if gitrepo.NormalizeURL(source) == gitrepo.NormalizeURL(fleet.Spec.Git.URL) {
+		// The credential is for where the Fleet says that it is. An image may name another port, or no TLS.
+		source = fleet.Spec.Git.URL
+	}
 	auth, allowed, err := c.authOf(ctx, fleet, source)
 	if err != nil || !allowed {
 		return "", err
@@ -115,7 +117,7 @@ func (c Changelog) log(ctx context.Context, fleet *v1alpha1.Fleet, source, from,
 
 // authOf says whether a Fleet lets a repository be read, and with what.
 func (c Changelog) authOf(ctx context.Context, fleet *v1alpha1.Fleet, source string) (gitrepo.Auth, bool, error) {
-	if gitrepo.NormalizeURL(source) == gitrepo.NormalizeURL(fleet.Spec.Git.URL) {
+	if source == fleet.Spec.Git.URL {
 		auth, err := Auth(ctx, c.Client, fleet)
 		return auth, err == nil, err
 	}
@@ -128,11 +130,7 @@ func (c Changelog) authOf(ctx context.Context, fleet *v1alpha1.Fleet, source str
 		if remote.SecretRef == nil || source != prefix && !strings.HasPrefix(source, prefix+"/") {
 			continue
 		}
-		secret := &corev1.Secret{}
-		if err := c.Client.Get(ctx, types.NamespacedName{Namespace: fleet.Namespace, Name: remote.SecretRef.Name}, secret); err != nil {
-			return gitrepo.Auth{}, false, fmt.Errorf("read Secret %s that remotes names for %s: %w", remote.SecretRef.Name, remote.Prefix, err)
-		}
-		auth, err := gitrepo.AuthFromSecret(secret.Data)
+		auth, err := authOfRemote(ctx, c.Client, fleet, remote)
 		return auth, err == nil, err
 	}
 	return gitrepo.Auth{}, true, nil

@@ -2,6 +2,7 @@ package origin_test
 
 import (
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"os/exec"
 	"path/filepath"
@@ -43,6 +44,17 @@ func push(t *testing.T, image, source, revision string) {
 	if err := remote.Write(ref, made, remote.WithContext(t.Context())); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// trap is a server to which nobody should be led.
+func trap(t *testing.T) *httptest.Server {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		t.Errorf("%s was asked, with the credential %q", r.Host, r.Header.Get("Authorization"))
+		http.NotFound(w, r)
+	}))
+	t.Cleanup(server.Close)
+	return server
 }
 
 // application is a repository with two commits, over HTTP.
@@ -88,6 +100,9 @@ func TestChangelog(t *testing.T) {
 	push(t, image("hostile"), "https://git.example.com/a) [@everyone](x", second)
 	push(t, image("hostile-1"), "https://git.example.com/a) [@everyone](x", first)
 	push(t, image("silent"), "", "")
+	elsewhere := trap(t).URL + "/app.git"
+	push(t, image("port"), elsewhere, second)
+	push(t, image("port-1"), elsewhere, first)
 
 	client, err := registry.New(registry.Options{})
 	if err != nil {
@@ -95,7 +110,7 @@ func TestChangelog(t *testing.T) {
 	}
 	t.Cleanup(client.Close)
 	store := gitrepotest.Open(t, t.TempDir(), gitrepo.Options{})
-	log := origin.Changelog{Client: secrets{}, Registry: client, Repositories: store}
+	log := origin.Changelog{Client: secrets{"git": {"token": "t0ken"}}, Registry: client, Repositories: store}
 	allowed := fleetOf("https://git.example.com/fleet.git", "", nil)
 	allowed.Spec.Remotes = []v1alpha1.Remote{{Prefix: strings.TrimSuffix(url, "/app.git")}}
 	for _, test := range []struct {
@@ -112,6 +127,7 @@ func TestChangelog(t *testing.T) {
 		{"another repository", allowed, "1", "elsewhere", "They were built from different repositories: `" + url + "` and `https://git.example.com/shop/web`\n"},
 		{"hostile", allowed, "hostile-1", "hostile", "Built from `https://git.example.com/a) [@everyone](x`, `"},
 		{"silent", allowed, "silent", "2", ""},
+		{"the Fleet's own, at another port", fleetOf(url, "git", nil), "port-1", "port", fmt.Sprintf("%.7s mend ``` the @everyone cart (dev)\n````\n", second)},
 		{"not there", allowed, "1", "3", "What lies between them is not known: `"},
 	} {
 		got, err := log.Between(t.Context(), test.fleet, image(test.from), image(test.to))

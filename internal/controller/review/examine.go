@@ -73,10 +73,10 @@ func (r *Reconciler) examine(ctx context.Context, fleet *v1alpha1.Fleet, reposit
 		Fleet: fleet.Name, Branch: fleet.Spec.Git.Branch, Head: pr.HeadSHA, Base: base, Fork: pr.Fork, Environments: fleet.Spec.Environments,
 	}
 	var err error
-	if e.at, err = repository.Tree(ctx, pr.HeadSHA); err != nil {
+	if e.at, err = e.tree(ctx, repository, pr.HeadSHA); err != nil {
 		return told, err
 	}
-	if e.was, err = repository.Tree(ctx, base); err != nil {
+	if e.was, err = e.tree(ctx, repository, base); err != nil {
 		return told, err
 	}
 	if e.changes, err = repository.Diff(ctx, base, pr.HeadSHA); err != nil {
@@ -103,13 +103,18 @@ func (r *Reconciler) examine(ctx context.Context, fleet *v1alpha1.Fleet, reposit
 }
 
 // allowance is the Fleet as a pull request may make use of it. Whoever has a fork may not write to the repository: what
-// the Fleet may fetch with a credential would be shown to him.
+// the Fleet may fetch with a credential, submodules among it, would be shown to him.
 func allowance(fleet *v1alpha1.Fleet, fork bool) *v1alpha1.Fleet {
 	fleet = fleet.DeepCopy()
 	if fork {
 		fleet.Spec.Remotes = slices.DeleteFunc(fleet.Spec.Remotes, func(remote v1alpha1.Remote) bool { return remote.SecretRef != nil })
 	}
 	return fleet
+}
+
+// tree opens a revision, with the submodules that the pull request may make use of.
+func (e *examination) tree(ctx context.Context, repository *gitrepo.Repository, revision string) (*gitrepo.Tree, error) {
+	return origin.Tree(ctx, e.Client, e.fleet, repository, revision)
 }
 
 // list reads the Apps of the Fleet.
