@@ -21,7 +21,7 @@ const confirmExample = `  # what does this app wait to delete? asks before it le
   sengu confirm fleet/shop
 
   # without a question, for exactly the deletion that this token stands for
-  sengu confirm app/shop-checkout-production 3f2a9c --yes`
+  sengu confirm app/checkout.production.shop 3f2a9c --yes`
 
 // confirmOptions are the flags of `confirm`.
 type confirmOptions struct {

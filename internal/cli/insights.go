@@ -43,8 +43,7 @@ until it is live (median and 90th percentile), how many changes failed, and how 
 until a failure was mended, as DORA defines them (dora.dev). Where there is not enough
 evidence for a figure, it says so and shows none.
 
-The history is with the Sengu server, which is found on a local plane, by --server or
-$SENGU_SERVER, or else by a port-forward to its Pod. It answers whoever may list Releases.`,
+` + serverHelp,
 		Example:           insightsExample,
 		GroupID:           groupSee,
 		Args:              args(cobra.MaximumNArgs(1)),
@@ -60,7 +59,7 @@ $SENGU_SERVER, or else by a port-forward to its Pod. It answers whoever may list
 	p.scopeFlags(cmd, &o.scope)
 	cmd.Flags().StringVar(&o.by, "by", "environment", "environment, or service: each service by itself")
 	cmd.Flags().DurationVar(&o.since, "since", 30*24*time.Hour, "how far back to look")
-	cmd.Flags().StringVar(&o.server, "server", "", "address of the Sengu server, such as https://sengu.example.com")
+	cmd.Flags().StringVar(&o.server, "server", "", serverUsage)
 	cmd.Flags().StringVarP(&o.output, "output", "o", "table", "table or json")
 	complete(cmd, "by", "environment", "service")
 	complete(cmd, "output", "table", "json")

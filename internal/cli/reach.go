@@ -24,6 +24,15 @@ import (
 // serverVariable names the Sengu server, if --server does not.
 const serverVariable = "SENGU_SERVER"
 
+// serverUsage is what --server is. The Ingress of the chart does not lead to what people ask.
+const serverUsage = "address of the Sengu server, if one leads to its /api, such as http://127.0.0.1:8080"
+
+// serverHelp says how a verb comes to the history, and what that takes.
+const serverHelp = `The history is with the Sengu server, which is found on a local plane, by --server or
+$SENGU_SERVER, or else by a port-forward to its Pod; the Ingress of the chart leads to webhooks
+and Slack only. The server answers whoever may list Releases and shows a token. The port-forward
+takes a Role in Sengu's namespace with the verb list on pods and create on pods/portforward.`
+
 // maxAnswer bounds what the server answers, in bytes.
 const maxAnswer = 16 << 20
 
@@ -42,7 +51,7 @@ func (p *program) inquire(ctx context.Context, server, path string, query url.Va
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(address, "/")+path+"?"+query.Encode(), nil)
 	if err != nil {
-		return nil, usageError{fmt.Errorf("--server is %q: it must be an address such as https://sengu.example.com", address)}
+		return nil, usageError{fmt.Errorf("--server is %q: it must be an address such as http://127.0.0.1:8080", address)}
 	}
 	carrier, err := bearer(pl.config)
 	if err != nil {

@@ -2,7 +2,9 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"net/url"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -13,10 +15,13 @@ func (p *program) releaseLogsCommand() *cobra.Command {
 	var sc scope
 	var server string
 	cmd := &cobra.Command{
-		Use:   "logs RELEASE|SERVICE STEP -e ENVIRONMENT",
+		Use:   "logs RELEASE|SERVICE STEP [-e ENVIRONMENT]",
 		Short: "What a Job of a change has logged, also when the Job is long gone",
 		Long: `Prints the log of a Job that a Release ran before or after it was applied, or as a check. It is
-kept with the history, without the values of the Secrets that the Job uses.`,
+kept with the history, without the values of the Secrets that the Job uses. Without -e it is
+that of the first environment where the step ran; ` + "`sengu release show`" + ` lists the steps.
+
+` + serverHelp,
 		Example:           "  sengu release logs checkout migrate -e staging",
 		Args:              args(cobra.ExactArgs(2)),
 		ValidArgsFunction: p.completeRelease,
@@ -25,7 +30,7 @@ kept with the history, without the values of the Secrets that the Job uses.`,
 		},
 	}
 	p.scopeFlags(cmd, &sc)
-	cmd.Flags().StringVar(&server, "server", "", "address of the Sengu server, such as https://sengu.example.com")
+	cmd.Flags().StringVar(&server, "server", "", serverUsage)
 	return cmd
 }
 
@@ -34,29 +39,49 @@ func (p *program) releaseLogs(ctx context.Context, word, step string, sc scope, 
 	if err != nil {
 		return err
 	}
-	ran := func(r *v1alpha1.Release, env string) bool {
-		is := at(r, env)
-		if is == nil {
-			return false
+	r, err := snap.release(word, sc.fleet, func(r *v1alpha1.Release) bool {
+		if sc.env != "" {
+			return ran(at(r, sc.env), step)
 		}
-		for _, s := range is.Steps {
-			if s.Name == step {
-				return true
-			}
-		}
-		return false
-	}
-	r, err := snap.release(word, sc.fleet, func(r *v1alpha1.Release) bool { return ran(r, sc.env) })
+		_, err := snap.ranIn(r, step)
+		return err == nil
+	})
 	if err != nil {
 		return err
 	}
 	env := sc.env
-	for _, name := range snap.journey(r) {
-		if env == "" && ran(r, name) {
-			env = name
+	if env == "" {
+		if env, err = snap.ranIn(r, step); err != nil {
+			return err
 		}
 	}
 	text, err := p.inquire(ctx, server, "/api/v1/releases/"+url.PathEscape(r.Name)+"/logs/"+url.PathEscape(env)+"/"+url.PathEscape(step), nil)
 	p.printf("%s", text)
 	return err
+}
+
+func ran(is *v1alpha1.ReleaseEnvironmentStatus, step string) bool {
+	return is != nil && slices.ContainsFunc(is.Steps, func(s v1alpha1.StepStatus) bool { return s.Name == step })
+}
+
+// ranIn returns the first environment where a step of r ran. The error says which steps there are. A step that is tried
+// again is not among them until it runs, while the log of its last try is kept: only who names the environment is led there.
+func (s snapshot) ranIn(r *v1alpha1.Release, step string) (string, error) {
+	var steps []string
+	for _, env := range s.journey(r) {
+		is := at(r, env)
+		if ran(is, step) {
+			return env, nil
+		}
+		if is == nil {
+			continue
+		}
+		for _, known := range is.Steps {
+			steps = append(steps, known.Name+" in "+env)
+		}
+	}
+	if len(steps) == 0 {
+		return "", fmt.Errorf("%s has run no step so far; for the log of an earlier try say in which environment with -e", r.Name)
+	}
+	return "", fmt.Errorf("%s has run no step %s, only %s; for the log of an earlier try say in which environment with -e", r.Name, step, list(steps))
 }

@@ -33,7 +33,9 @@ func (p *program) releaseShowCommand() *cobra.Command {
 		Short: "The journey of a change: each environment, its gates, and the one thing that it waits for",
 		Long: `Shows a Release, or the newest one of a service: what it changes, how far it has come in
 each environment, which gates are closed and what opens them, and what happened so far.
-With --watch it is drawn live, until it has ended.`,
+With --watch it is drawn live, until it has ended, or nothing of it goes on before a person
+does something: then it says what. Exit code 0 if it is done or waits for a person, 1 if it
+ended in any other way.`,
 		Example:           releaseShowExample,
 		Args:              exactly("RELEASE or SERVICE"),
 		ValidArgsFunction: p.completeRelease,
@@ -42,7 +44,7 @@ With --watch it is drawn live, until it has ended.`,
 		},
 	}
 	cmd.Flags().StringVarP(&o.fleet, "fleet", "f", "", "fleet of the service, if several have one of this name")
-	cmd.Flags().BoolVarP(&o.watch, "watch", "w", false, "draw it again whenever something happens, until it has ended")
+	cmd.Flags().BoolVarP(&o.watch, "watch", "w", false, "draw it again whenever something happens, until it has ended or waits for a person")
 	cmd.Flags().StringVarP(&o.output, "output", "o", "text", "text, json or yaml")
 	must(cmd.RegisterFlagCompletionFunc("fleet", p.completeFrom(func(s snapshot) []string { return fleetNames(s.fleets) })))
 	complete(cmd, "output", "text", "json", "yaml")
@@ -75,8 +77,8 @@ func (p *program) releaseShow(ctx context.Context, word string, o shown) error {
 	return p.watchRelease(ctx, pl, r.Name, 0)
 }
 
-// watchRelease draws a Release until it has ended: in place on a terminal, otherwise what happens after the transition
-// seen, a line each.
+// watchRelease draws a Release until it has ended or waits for a person: in place on a terminal, otherwise what happens
+// after the transition seen, a line each, and what it waits for in the end.
 func (p *program) watchRelease(ctx context.Context, pl *plane, name string, seen int64) error {
 	var last *v1alpha1.Release
 	lost := func(error) { p.notef("The plane at %s does not answer; still trying.\n", pl.config.Host) }
@@ -86,8 +88,8 @@ func (p *program) watchRelease(ctx context.Context, pl *plane, name string, seen
 			return false, err
 		}
 		last = r
+		stands, c := standsBeforePerson(r), p.painter(p.out)
 		if isTerminal(p.out) {
-			c := p.painter(p.out)
 			p.printf("%s%s%s", erase, snap.picture(p.now(), r, c), happenings(r, c))
 		} else {
 			for _, t := range r.Status.Journal {
@@ -96,16 +98,53 @@ func (p *program) watchRelease(ctx context.Context, pl *plane, name string, seen
 					seen = t.Number
 				}
 			}
+			if stands { // whoever reads the log of a pipeline has to be told what to do
+				p.printf("\n%s", snap.picture(p.now(), r, c))
+			}
 		}
-		return r.Status.Ended != nil, nil
+		return r.Status.Ended != nil || stands, nil
 	})
 	if errors.Is(err, context.Canceled) {
 		return nil
 	}
-	if err == nil && last.Status.Stage != v1alpha1.StageDone {
+	if err == nil && last.Status.Ended != nil && last.Status.Stage != v1alpha1.StageDone {
 		return fmt.Errorf("%s is %s: %s", last.Name, stageWord(last.Status.Stage), told(last.Status.Why))
 	}
 	return err
+}
+
+// afterGate is the gate that is closed while an environment before has not passed.
+const afterGate = "after"
+
+// peopleGates are those that a person opens, by an approval, a merge, or a verb that the message of the gate names.
+var peopleGates = []string{"hold", "removal", "approval", "failures", "merge"}
+
+// standsBeforePerson reports whether r goes no further before a person does something: a gate that a person opens is the
+// first that is closed before an environment, and nothing of r is at work in another or about to go in there.
+func standsBeforePerson(r *v1alpha1.Release) bool {
+	if int(r.Status.HandledActions) < len(r.Spec.Actions) {
+		return false // a person has done something that Sengu has not taken in, perhaps the very thing
+	}
+	found := false
+	for i := range r.Status.Environments {
+		is := &r.Status.Environments[i]
+		switch is.Stage {
+		case v1alpha1.StageDone, v1alpha1.StageFailed, v1alpha1.StageRolledBack, v1alpha1.StageSuperseded:
+			continue
+		case v1alpha1.StageWaiting:
+		default:
+			return false
+		}
+		first := slices.IndexFunc(is.Gates, func(g v1alpha1.Gate) bool { return !g.Open })
+		switch {
+		case first >= 0 && is.Gates[first].Name == afterGate: // it goes in when the environment before has passed
+		case first >= 0 && slices.Contains(peopleGates, is.Gates[first].Name):
+			found = true
+		default: // a window, a place or its turn comes by itself
+			return false
+		}
+	}
+	return found
 }
 
 func told(w *v1alpha1.Why) string {

@@ -141,21 +141,46 @@ func (pl *plane) standing(ctx context.Context, url string, o restored) (standing
 
 // missingSecrets names the Secrets that the objects of a record name and the cluster does not have.
 func (pl *plane) missingSecrets(ctx context.Context, record standing.Record) []string {
+	return slices.DeleteFunc(secretsOf(record), func(name string) bool {
+		return !apierrors.IsNotFound(pl.Get(ctx, types.NamespacedName{Namespace: pl.namespace, Name: name}, &corev1.Secret{}))
+	})
+}
+
+// secretsOf names the Secrets that the objects of a record name, each once.
+func secretsOf(record standing.Record) []string {
+	fleet := record.Fleet
+	refs := []*v1alpha1.SecretReference{fleet.Git.SecretRef, fleet.Git.WebhookSecretRef, fleet.Commits.SigningKeySecretRef}
+	for _, remote := range fleet.Remotes {
+		refs = append(refs, remote.SecretRef)
+	}
+	if fleet.Forge != nil {
+		refs = append(refs, fleet.Forge.SecretRef)
+	}
+	if images := fleet.Images; images != nil {
+		refs = append(refs, images.WebhookSecretRef)
+		for i := range images.PullSecretRefs {
+			refs = append(refs, &images.PullSecretRefs[i])
+		}
+	}
+	for _, n := range fleet.Notifications {
+		if n.Slack != nil {
+			refs = append(refs, &n.Slack.SecretRef)
+		}
+		if n.Webhook != nil {
+			refs = append(refs, &n.Webhook.SecretRef)
+		}
+	}
+	for _, cluster := range record.Clusters {
+		refs = append(refs, cluster.KubeconfigSecretRef)
+	}
 	var names []string
-	for _, ref := range []*v1alpha1.SecretReference{record.Fleet.Git.SecretRef, record.Fleet.Git.WebhookSecretRef} {
+	for _, ref := range refs {
 		if ref != nil {
 			names = append(names, ref.Name)
 		}
 	}
-	for _, cluster := range record.Clusters {
-		if cluster.KubeconfigSecretRef != nil {
-			names = append(names, cluster.KubeconfigSecretRef.Name)
-		}
-	}
 	slices.Sort(names)
-	return slices.DeleteFunc(slices.Compact(names), func(name string) bool {
-		return !apierrors.IsNotFound(pl.Get(ctx, types.NamespacedName{Namespace: pl.namespace, Name: name}, &corev1.Secret{}))
-	})
+	return slices.Compact(names)
 }
 
 // standingTable shows a record: how many services each environment ran, and at which revisions.

@@ -60,7 +60,7 @@ What is in --data-dir can be made again but the history, which is a file in it u
 	flags.StringVar(&o.Listen, "listen", ":8080", "address of webhooks, /healthz and /readyz")
 	flags.StringVar(&o.MetricsListen, "metrics-listen", ":8081", "address of /metrics; 0 for none")
 	flags.StringSliceVar(&o.AllowedExec, kube.ExecFlag[len("--"):], nil, "commands that the kubeconfig of a Cluster may run for credentials, such as aws")
-	flags.StringSliceVar(&o.AllowedProbes, "allow-probe", nil, "addresses that checks and webhooks may lead to although they are of this machine, link-local or of a cloud's metadata")
+	flags.StringSliceVar(&o.AllowedProbes, "allow-probe", nil, "addresses that checks and webhooks may lead to although they are loopback, link-local, multicast, reserved or of a cloud's metadata")
 	flags.BoolVar(&o.AllowFileRemotes, "allow-file-remotes", false, "let Fleets read repositories of this machine by file:// URLs")
 	flags.BoolVar(&o.LeaderElect, "leader-elect", false, "work only while it holds the Lease, so that a second one can stand by")
 	flags.IntVar(&o.Workers, "workers", 0, "apps that are worked on at once; 0 for a number that keeps the API servers busy")

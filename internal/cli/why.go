@@ -19,7 +19,7 @@ const whyExample = `  # where is my change?
   sengu why checkout/production
 
   # by the name of the App
-  sengu why shop-checkout-production
+  sengu why checkout.production.shop
 
   # for a program
   sengu why checkout/production -o json`
