@@ -2,12 +2,18 @@ package v1alpha1
 
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-// HTTPCheck asks an address until it has answered well often enough, or badly too often.
+// HTTPCheck asks an address until it has answered well often enough, or badly too often. What it may ask is what the probe
+// asks: the rest is refused here, so that no change is taken for a bad one because of it.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.body) || size(self.body) == 0 || !has(self.method) || self.method != 'HEAD'",message="http.body does not go with method HEAD, which is answered without one"
+// +kubebuilder:validation:XValidation:rule="!self.url.startsWith('service://') || !has(self.method) || self.method == 'GET'",message="http.method must be GET for a service:// URL: the API server is asked with nothing else"
+// +kubebuilder:validation:XValidation:rule="!self.url.startsWith('service://') || !has(self.headers) || self.headers.all(name, name.matches('^(?i)accept$'))",message="http.headers must not hold anything but Accept for a service:// URL: the API server would take them for its own"
 type HTTPCheck struct {
 	// url that is asked: https:// or http://, or service://NAME:PORT/PATH for a Service in the namespace of the App,
 	// through the API server of its cluster. {environment} and {service} are replaced.
 	// +kubebuilder:validation:MaxLength=2048
-	// +kubebuilder:validation:XValidation:rule="self.matches('^(https?|service)://[^/@]+')",message="http.url must begin with https://, http:// or service://, and name no user"
+	// +kubebuilder:validation:XValidation:rule="self.startsWith('service://') || self.matches('^https?://[^/?#@]+([/?#]|$)')",message="http.url must begin with https://, http:// or service://, and name no user"
+	// +kubebuilder:validation:XValidation:rule="!self.startsWith('service://') || self.matches('^service://(https?:)?[-a-z0-9{}]+:[-a-z0-9{}]+([/?]|$)')",message="http.url must be service://NAME:PORT/path, or service://https:NAME:PORT/path"
 	URL string `json:"url"`
 	// method of the request.
 	// +kubebuilder:validation:Enum=GET;HEAD;OPTIONS
@@ -15,16 +21,21 @@ type HTTPCheck struct {
 	// +optional
 	Method string `json:"method,omitempty"`
 	// headers of the request. A secret does not belong here.
-	// +kubebuilder:validation:MaxProperties=32
+	// +kubebuilder:validation:MaxProperties=20
+	// +kubebuilder:validation:XValidation:rule="self.all(name, name.matches('^[A-Za-z0-9!#$%&*+.^_|~-]{1,128}$'))",message="http.headers holds a name that is none"
+	// +kubebuilder:validation:XValidation:rule="self.all(name, !name.matches('^(?i)(connection|content-length|expect|keep-alive|proxy-authorization|proxy-connection|te|trailer|transfer-encoding|upgrade)$'))",message="http.headers must not hold one that says how the request is sent, such as Connection"
 	// +optional
 	Headers map[string]string `json:"headers,omitempty"`
 	// status lists the answers that are good; 200 to 299 without it.
 	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:items:Minimum=200
+	// +kubebuilder:validation:items:Maximum=599
 	// +listType=set
 	// +optional
 	Status []int32 `json:"status,omitempty"`
 	// body is a regular expression (RE2) that has to match in the answer.
 	// +kubebuilder:validation:MaxLength=1000
+	// +kubebuilder:validation:XValidation:rule="''.matches(self) in [true, false]",message="http.body must be a regular expression (RE2)"
 	// +optional
 	Body string `json:"body,omitempty"`
 	// interval between two requests; 10s without it.

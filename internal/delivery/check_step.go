@@ -1,7 +1,6 @@
 package delivery
 
 import (
-	"net/url"
 	"regexp"
 	"strings"
 	"unicode"
@@ -13,13 +12,11 @@ var (
 	// accountName is what other objects may be called.
 	accountName  = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`)
 	variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]*$`)
-	headerName   = regexp.MustCompile(`^[A-Za-z0-9-]+$`)
 )
 
 const (
-	maxName   = 253  // of an object, in bytes
-	maxURL    = 2048 // in bytes
-	maxReason = 300  // in bytes
+	maxName   = 253 // of an object, in bytes
+	maxReason = 300 // in bytes
 )
 
 func (d *decoder) step(s *Step, at string) {
@@ -101,40 +98,6 @@ func (d *decoder) checkEntry(c *Check, at string) {
 		d.fail(d.line(within), "%s needs a name, which is that of a Job of the service, or an image", within)
 	}
 	d.work(c.Job.Work, within, c.Job.Name != "")
-}
-
-func (d *decoder) http(h *HTTP, at string) {
-	// An environment has a name that may be part of a host.
-	u, err := url.Parse(strings.ReplaceAll(h.URL, "{environment}", "environment"))
-	switch {
-	case err != nil || u.Hostname() == "" || (u.Scheme != "https" && u.Scheme != "http"):
-		d.refuse(at, "url", "must be the address that is asked: https://… or http://…")
-	case u.User != nil:
-		d.refuse(at, "url", "must not carry a user or a password")
-	case len(h.URL) > maxURL:
-		d.refuse(at, "url", "is longer than 2048 letters")
-	}
-	for name, value := range h.Headers {
-		where := join(join(at, "headers"), name)
-		switch {
-		case !headerName.MatchString(name):
-			d.fail(d.line(where), "%s: %q cannot be the name of a header", join(at, "headers"), name)
-		case isSecretHeader(name):
-			d.fail(d.line(where), "%s would be a secret in Git: use a Job, which can take it from a Secret", where)
-		case strings.ContainsFunc(value, unicode.IsControl):
-			d.fail(d.line(where), "%s must be one line of text", where)
-		}
-	}
-	d.pattern(h.Body, at, "body")
-}
-
-// isSecretHeader reports whether a header proves who asks.
-func isSecretHeader(name string) bool {
-	switch strings.ToLower(name) {
-	case "authorization", "proxy-authorization", "cookie", "x-api-key", "x-auth-token":
-		return true
-	}
-	return false
 }
 
 func (d *decoder) rollback(r Rollback, at string) {

@@ -68,7 +68,7 @@ func TestParse(t *testing.T) {
 				{Name: "error-rate", At: testFile + ":76"},
 				{
 					Name: "ready", HTTP: &HTTP{
-						URL: "https://checkout.{environment}.example.com/ready", Method: "HEAD", Headers: map[string]string{"Accept": "application/json"}, Status: []int{200, 204}, Body: `"ready": ?true`,
+						URL: "https://checkout.{environment}.example.com/ready", Method: "OPTIONS", Headers: map[string]string{"Accept": "application/json"}, Status: []int{200, 204}, Body: `"ready": ?true`,
 						Interval: 5 * time.Second, Timeout: 500 * time.Millisecond, Successes: 3,
 					}, At: testFile + ":77",
 				},

@@ -52,9 +52,9 @@ type Check struct {
 type HTTP struct {
 	URL       string            `json:"url" doc:"Address that is asked, https:// or http://. {environment} is replaced." required:"true"`
 	Method    Method            `json:"method,omitempty" doc:"Method of the request." enum:"GET,HEAD,OPTIONS" default:"GET"`
-	Headers   map[string]string `json:"headers,omitempty" doc:"Headers of the request. A secret does not belong here."`
-	Status    []int             `json:"status,omitempty" doc:"Statuses that are an answer with yes. Without it, 200 to 299." min:"100" max:"599"`
-	Body      string            `json:"body,omitempty" doc:"Regular expression (RE2) that must match in the body of the answer."`
+	Headers   map[string]string `json:"headers,omitempty" doc:"Headers of the request, at most 20. A secret does not belong here."`
+	Status    []int             `json:"status,omitempty" doc:"Statuses that are an answer with yes. Without it, 200 to 299." min:"200" max:"599"`
+	Body      string            `json:"body,omitempty" doc:"Regular expression (RE2) that must match in the body of the answer. It does not go with HEAD."`
 	Interval  time.Duration     `json:"interval,omitempty" doc:"Time between two requests." default:"10s" min:"1s" max:"1h"`
 	Timeout   time.Duration     `json:"timeout,omitempty" doc:"How long one request may take." default:"10s" min:"100ms" max:"1m"`
 	Successes int               `json:"successes,omitempty" doc:"How many requests in a row must be answered with yes before the check has passed." default:"1" min:"1" max:"1000"`

@@ -17,6 +17,10 @@ func TestParseRefusesSteps(t *testing.T) {
 		return "checks: [{name: a, http: {url: 'https://example.com', " + fields + "}}]"
 	}
 	deep := strings.Repeat("x", maxPattern+1)
+	many := ""
+	for i := range 21 {
+		many += "X-" + strings.Repeat("a", i+1) + ": planted, "
+	}
 	cases := map[string]struct{ given, want string }{
 		"ImageName":       {"images: [{repository: ghcr.io/shop/a, track: {newest: true}}]", "3: images[0].name is missing"},
 		"ImageEmpty":      {"images: [~]", "3: images[0] is empty"},
@@ -89,11 +93,19 @@ func TestParseRefusesSteps(t *testing.T) {
 		"HTTPPassword":    {"checks: [{name: a, http: {url: 'https://me:planted@example.com'}}]", "3: checks[0].http.url must not carry a user or a password"},
 		"HTTPLong":        {"checks: [{name: a, http: {url: 'https://a/" + strings.Repeat("x", maxURL) + "'}}]", "3: checks[0].http.url is longer than 2048 letters"},
 		"HTTPMethod":      {http("method: planted"), "3: checks[0].http.method must be one of GET, HEAD, OPTIONS"},
-		"HTTPStatus":      {http("status: [200, 600]"), "3: checks[0].http.status[1] must be from 100 to 599"},
+		"HTTPStatus":      {http("status: [200, 600]"), "3: checks[0].http.status[1] must be from 200 to 599"},
+		"HTTPStatusEarly": {http("status: [199]"), "3: checks[0].http.status[0] must be from 200 to 599"},
 		"HTTPStatusOne":   {http("status: 200"), "3: checks[0].http.status must be a list"},
 		"HTTPBody":        {http("body: 'planted['"), `3: checks[0].http.body must be a regular expression (RE2), such as "^v[0-9]+$"`},
 		"HTTPHeader":      {http("headers: {'X Y': planted}"), `3: checks[0].http.headers: "X Y" cannot be the name of a header`},
 		"HTTPSecret":      {http("headers: {Authorization: Bearer planted}"), "3: checks[0].http.headers.Authorization would be a secret in Git: use a Job, which can take it from a Secret"},
+		"HTTPHost":        {"checks: [{name: a, http: {url: 'https://pl\u00e4nted.example.com'}}]", "3: checks[0].http.url must name its host in plain letters, digits, dots and dashes"},
+		"HTTPHeadBody":    {http("method: HEAD, body: planted"), "3: checks[0].http.body does not go with method HEAD, which is answered without one"},
+		"HTTPReserved":    {http("headers: {connection: planted}"), "3: checks[0].http.headers.connection is not for a check to set: it says how the request is sent"},
+		"HTTPHostHeader":  {http("headers: {Host: planted/x}"), "3: checks[0].http.headers.Host must be the name of a host"},
+		"HTTPHeaderLong":  {http("headers: {" + strings.Repeat("x", 129) + ": a}"), `3: checks[0].http.headers: "` + strings.Repeat("x", 129) + `" cannot be the name of a header`},
+		"HTTPHeaders":     {http("headers: {" + many + "}"), "3: checks[0].http.headers must be at most 20, of at most 8 KiB together"},
+		"HTTPHeadersSize": {http("headers: {X-A: " + strings.Repeat("planted", 2000) + "}"), "3: checks[0].http.headers must be at most 20, of at most 8 KiB together"},
 		"HTTPHeaderLines": {http(`headers: {X-A: "a\r\nplanted: b"}`), "3: checks[0].http.headers.X-A must be one line of text"},
 		"HTTPInterval":    {http("interval: 999ms"), "3: checks[0].http.interval must be from 1s to 1h"},
 		"HTTPTimeout":     {http("timeout: 61s"), "3: checks[0].http.timeout must be from 100ms to 1m"},

@@ -10,7 +10,7 @@ import (
 const (
 	// maxName leaves room for the index of a Pod of an Indexed Job, which goes into a label of 63 characters as well.
 	maxName = 52
-	// maxStep and maxRevision bound what the name shows of step and revision; the App gets what is left.
+	// maxStep and maxRevision bound what the name shows of step and run; the App gets what is left.
 	maxStep     = 16
 	maxRevision = 7
 	// hashed is how many characters of the hash are shown: 60 bits.
@@ -22,13 +22,14 @@ const (
 // encoding has nothing but lower-case letters and digits.
 var encoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 
-// Name returns the name of the Job of one step of an App at a revision. It is the same whenever it is asked for, a DNS
-// label, and another one for any other App, revision or step: what it shows of them is cut and cleaned, and the hash at
-// its end is of the whole. The App is one service in one environment; name it so that it is unique within the namespace
-// that its Jobs run in.
-func Name(app, revision, step string) string {
-	tail := "-" + hash(app, revision, step)
-	for _, part := range []string{label(revision, maxRevision), label(step, maxStep)} {
+// Name returns the name of the Job of one step of an App in one run: a Release, and its try. It is the same whenever it
+// is asked for, a DNS label, and another one for any other App, run or step: what it shows of them is cut and cleaned,
+// and the hash at its end is of the whole. The App is one service in one environment; name it so that it is unique
+// within the namespace that its Jobs run in. A run begins with the revision, which is what people know, and says after
+// that what tells it from others of that revision.
+func Name(app, run, step string) string {
+	tail := "-" + hash(app, run, step)
+	for _, part := range []string{label(run, maxRevision), label(step, maxStep)} {
 		if part != "" {
 			tail = "-" + part + tail
 		}

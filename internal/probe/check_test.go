@@ -119,3 +119,27 @@ func FuzzURL(f *testing.F) {
 		}
 	})
 }
+
+// TestRefuses holds that what is known never to be asked is known before it is: an address that no look leads to.
+func TestRefuses(t *testing.T) {
+	c, err := New(Options{Allow: []string{"http://127.0.0.1:8080/ready"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for raw, want := range map[string]bool{
+		"https://example.com/": false, "http://10.0.0.1/": false, "http://localhost/": false, "service://checkout:80/": false,
+		"http://127.0.0.1:8080/ready": false, "http://127.0.0.1:8080/other": true, "http://127.0.0.1/": true, "http://[::1]/": true,
+		"http://169.254.169.254/latest/planted": true, "http://[::ffff:127.0.0.1]/": true, "http://[64:ff9b::a9fe:a9fe]/": true,
+	} {
+		err := c.Refuses(Check{URL: raw})
+		if (err != nil) != want {
+			t.Errorf("%s: %v", raw, err)
+		}
+		if err != nil && (!strings.HasPrefix(err.Error(), "url: ") || strings.Contains(err.Error(), "planted")) {
+			t.Errorf("%s: it says %v", raw, err)
+		}
+	}
+	if err := c.Refuses(Check{URL: "file:///etc/passwd"}); err == nil {
+		t.Error("what makes no sense is let through")
+	}
+}

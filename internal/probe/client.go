@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"net"
 	"net/http"
 	"net/netip"
@@ -78,6 +79,22 @@ func (c *Client) allows(u *url.URL) bool {
 func (c *Client) Allowed(raw string) bool {
 	u, err := url.Parse(raw)
 	return err == nil && c.allows(u)
+}
+
+// Refuses says why a check that makes sense is never asked: it names an address that no look leads to. Where a name
+// leads is known only when it is asked.
+func (c *Client) Refuses(check Check) error {
+	if IsService(check.URL) {
+		return nil
+	}
+	u, err := parseURL(check.URL)
+	if err != nil {
+		return err
+	}
+	if a, err := netip.ParseAddr(u.Hostname()); err == nil && forbidden(a) && !c.allows(u) {
+		return errors.New("url: " + addressRefused)
+	}
+	return nil
 }
 
 // transport returns one for a single request to u, so that no connection that was made for an allowed address serves
