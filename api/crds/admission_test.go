@@ -93,6 +93,9 @@ func TestBadObjectsAreRefusedWithASentence(t *testing.T) {
 		"AppByHand":          {app, "", "", ""},
 		"AppWithoutAccount":  {app, "serviceAccountName: deployer", "", "must name a serviceAccountName"},
 		"AppShortRevision":   {app, "0123456789012345678901234567890123456789", "abc1234", "spec.source.revision"},
+		"Pinned":             {app, "spec:", "spec:\n  pin: {by: anna, at: '2026-11-30T10:00:00Z', until: '2026-12-30T10:00:00Z', image: 'a/b:c'}", ""},
+		"PinnedForLong":      {app, "spec:", "spec:\n  pin: {by: anna, at: '2026-11-30T10:00:00Z', until: '2026-12-30T10:00:01Z', image: 'a/b:c'}", "no more than thirty days"},
+		"PinnedBefore":       {app, "spec:", "spec:\n  pin: {by: anna, at: '2026-11-30T10:00:00Z', until: '2026-11-30T10:00:00Z', image: 'a/b:c'}", "until must be after at"},
 		"AppPathLeaves":      {app, "path: apps/cart", "path: ../cart", "must be a path within the repository"},
 	}
 	for name, tc := range cases {

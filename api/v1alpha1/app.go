@@ -140,6 +140,8 @@ type Hold struct {
 
 // Pin runs another tag or digest of an image than Git says, until a time. It is never promoted: Releases go on as if it
 // were not there.
+//
+// +kubebuilder:validation:XValidation:rule="self.until > self.at && self.until - self.at <= duration('720h')",message="pin: until must be after at, by no more than thirty days"
 type Pin struct {
 	// by is the person who asked for it.
 	// +kubebuilder:validation:MinLength=1
@@ -162,9 +164,13 @@ type Pin struct {
 	Ended *HoldEnd `json:"ended,omitempty"`
 }
 
+// ClockSkew is how far the clock of a person may be ahead of Sengu's. What a person is said to have done later than that has
+// not been done yet: times are what who writes them says.
+const ClockSkew = 5 * time.Minute
+
 // ImageAt returns the image that p pins at a time, "" if it pins none.
 func (p *Pin) ImageAt(now time.Time) string {
-	if p == nil || p.Ended != nil || !now.Before(p.Until.Time) {
+	if p == nil || p.Ended != nil || !now.Before(p.Until.Time) || p.At.After(now.Add(ClockSkew)) {
 		return ""
 	}
 	return p.Image
@@ -232,6 +238,13 @@ type HealthRule struct {
 	Message string `json:"message,omitempty"`
 }
 
+// Unfinished is what an App was brought to last and has not been applied whole.
+type Unfinished struct {
+	// pinned is the image that is being pinned, empty if none is: then every object runs what Git says in the end.
+	// +optional
+	Pinned string `json:"pinned,omitempty"`
+}
+
 // Drift is a field that is not as Git says.
 type Drift struct {
 	// id of the object: group/Kind/namespace/name.
@@ -257,7 +270,8 @@ type AppStatus struct {
 	// +listType=map
 	// +listMapKey=type
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
-	// revision whose objects have all been applied.
+	// revision whose objects have all been applied. While there is something unfinished, what the spec or a pin has changed
+	// since of how it is rendered has been applied in part only.
 	// +optional
 	Revision string `json:"revision,omitempty"`
 	// sync says whether what runs is what Git says.
@@ -282,9 +296,14 @@ type AppStatus struct {
 	// digest is the keyed hash of what was last rendered.
 	// +optional
 	Digest string `json:"digest,omitempty"`
-	// pinned is the image that runs in place of what Git says, by spec.pin.
+	// pinned is the image that runs in place of what Git says, by spec.pin: since the first object runs it, and until none
+	// does.
 	// +optional
 	Pinned string `json:"pinned,omitempty"`
+	// unfinished is there while not all objects are applied as the spec and its pin have them: a wave waits for another, or
+	// an object was refused.
+	// +optional
+	Unfinished *Unfinished `json:"unfinished,omitempty"`
 	// renderer is the fingerprint of what rendered the objects: `sengu version -o yaml` says what it stands for.
 	// +optional
 	Renderer string `json:"renderer,omitempty"`

@@ -159,7 +159,7 @@ type ReleaseStep struct {
 
 // ReleaseSpec is one change of one service: what it brings to each environment, and what people did to it.
 //
-// +kubebuilder:validation:XValidation:rule="self.fleet == oldSelf.fleet && self.service == oldSelf.service && self.revision == oldSelf.revision && self.sequence == oldSelf.sequence && self.group == oldSelf.group && self.environments == oldSelf.environments",message="a Release is what it was made for: only actions may be added to it"
+// +kubebuilder:validation:XValidation:rule="self.fleet == oldSelf.fleet && self.service == oldSelf.service && self.revision == oldSelf.revision && self.sequence == oldSelf.sequence && self.group == oldSelf.group && self.environments == oldSelf.environments && has(self.commit) == has(oldSelf.commit) && (!has(self.commit) || self.commit == oldSelf.commit)",message="a Release is what it was made for: only actions may be added to it"
 // +kubebuilder:validation:XValidation:rule="(has(oldSelf.actions) ? oldSelf.actions.size() : 0) <= (has(self.actions) ? self.actions.size() : 0) && (!has(oldSelf.actions) || oldSelf.actions.all(i, a, self.actions[i] == a))",message="actions can only be added to, not changed or taken back"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.steps) || has(self.steps) && oldSelf.steps.all(s, self.steps.exists(n, n == s))",message="steps can only be added to, not changed or taken back"
 type ReleaseSpec struct {

@@ -239,7 +239,7 @@ func (d *decider) endures(r *journey, name string, p *place, plan Plan, v view) 
 	if at.Unhealthy == nil {
 		at.Unhealthy = &now
 	}
-	due, why := d.seen(at.Unhealthy).Add(plan.Deadline), fmt.Sprintf("it was not healthy within %s: %s", plan.Deadline, v.why)
+	due, why := d.seen(name, at.Unhealthy).Add(plan.Deadline), fmt.Sprintf("it was not healthy within %s: %s", plan.Deadline, v.why)
 	switch {
 	case !v.bad:
 		at.Degraded = nil
@@ -247,7 +247,7 @@ func (d *decider) endures(r *journey, name string, p *place, plan Plan, v view) 
 		at.Degraded = &now
 		fallthrough
 	default:
-		due, why = d.seen(at.Degraded).Add(plan.FailAfter), v.why
+		due, why = d.seen(name, at.Degraded).Add(plan.FailAfter), v.why
 	}
 	if d.Now.Before(due) {
 		d.wakeAt(due)
@@ -257,10 +257,10 @@ func (d *decider) endures(r *journey, name string, p *place, plan Plan, v view) 
 	return false
 }
 
-// seen returns from when on what has been so since t is held against a Release: not while nobody looked.
-func (d *decider) seen(t *metav1.Time) time.Time {
-	if t.Time.Before(d.Watched) {
-		return d.Watched
+// seen returns from when on what has been so since t in an environment is held against a Release: not while nobody looked.
+func (d *decider) seen(name string, t *metav1.Time) time.Time {
+	if watched := d.Watched[name]; t.Time.Before(watched) {
+		return watched
 	}
 	return t.Time
 }
@@ -273,7 +273,7 @@ func (d *decider) verify(r *journey, env v1alpha1.Environment, p *place, plan Pl
 	at := r.at(env.Name)
 	if env.Soak != nil && env.Soak.Duration > 0 {
 		until := at.Healthy.Add(env.Soak.Duration)
-		if looked := d.Watched.Add(leastPatience); until.Before(looked) {
+		if looked := d.Watched[env.Name].Add(leastPatience); until.Before(looked) {
 			until = looked // how it is may have changed while nobody looked
 		}
 		if d.Now.Before(until) {

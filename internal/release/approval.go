@@ -60,6 +60,9 @@ func (d *decider) agreed(r *journey, name string, rule v1alpha1.ApprovalRule) (h
 				d.wakeAt(a.At.Add(rule.Expires.Duration))
 			}
 		}
+		if isAhead(a, d.Now) {
+			d.wakeAt(a.At.Add(-v1alpha1.ClockSkew))
+		}
 	}
 	slices.Sort(refused)
 	for _, why := range slices.Compact(refused) {
@@ -104,6 +107,8 @@ func (d *decider) authors(r *journey, name string) []string {
 // refusal says why an approval does not count, or "".
 func refusal(a v1alpha1.ReleaseAction, authors []string, rule v1alpha1.ApprovalRule, now time.Time) string {
 	switch {
+	case isAhead(a, now):
+		return fmt.Sprintf("that of %s does not count before %s, which is when it was given", a.By, a.At.UTC().Format("2006-01-02 15:04 UTC"))
 	case rule.Expires != nil && !now.Before(a.At.Add(rule.Expires.Duration)):
 		return fmt.Sprintf("the approval of %s has expired", a.By)
 	case len(rule.Groups) > 0 && !slices.ContainsFunc(a.Groups, func(g string) bool { return slices.Contains(rule.Groups, g) }):
@@ -112,6 +117,11 @@ func refusal(a v1alpha1.ReleaseAction, authors []string, rule v1alpha1.ApprovalR
 		return fmt.Sprintf("that of %s does not count, who made the change", a.By)
 	}
 	return ""
+}
+
+// isAhead reports whether an approval was given later than now: else one could be given that never expires.
+func isAhead(a v1alpha1.ReleaseAction, now time.Time) bool {
+	return a.At.After(now.Add(v1alpha1.ClockSkew))
 }
 
 // wrote reports whether user is the author of a commit, whom Git knows as name <address>.

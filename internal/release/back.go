@@ -109,7 +109,7 @@ func (d *decider) isBack(name string, p *place) {
 
 // back reports whether an App runs what it was brought back to.
 func (d *decider) back(p *place) bool {
-	return p.was.Source == p.Source && applied(p.app) && well(p.app) && p.LastGood != nil && p.Source == p.LastGood.Source
+	return p.was.Source == p.Source && applied(p.app) && p.app.Status.Unfinished == nil && well(p.app) && p.LastGood != nil && p.Source == p.LastGood.Source
 }
 
 // retreat brings an environment back because a person asked for it.

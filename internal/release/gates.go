@@ -35,7 +35,7 @@ var forPeople = map[string]bool{gateHold: true, gateRemoval: true, gateApproval:
 func (d *decider) gates(r *journey, env v1alpha1.Environment, p *place, inside *journey) []v1alpha1.Gate {
 	_, skips := r.promoted(env.Name)
 	gates := []v1alpha1.Gate{d.hold(r, env.Name, p), d.turn(env.Name, p, inside, skips), d.plan(r, env.Name)}
-	if r.intent(env.Name).Promote != "" {
+	if intent := r.intent(env.Name); intent.Promote != "" && intent.Problem == "" { // what cannot be rendered is not written
 		gates = append(gates, d.git(r, env.Name))
 	}
 	if skips {
@@ -154,7 +154,7 @@ func (d *decider) turn(name string, p *place, inside *journey, skips bool) v1alp
 	case at.Unhealthy != nil:
 		since = at.Unhealthy
 	}
-	if stuck := d.seen(since).Add(patience); d.Now.Before(stuck) {
+	if stuck := d.seen(name, since).Add(patience); d.Now.Before(stuck) {
 		d.wakeAt(stuck)
 		return closed(gateTurn, "%s %s", inside.Name, does)
 	}

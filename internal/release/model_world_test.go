@@ -256,9 +256,9 @@ func (w *world) viewJobs(r *v1alpha1.Release, all map[StepKey]JobState) {
 
 // setTime makes v a view of this moment.
 func (w *world) setTime(v *Service) {
-	v.Now, v.Watched = w.now, w.up
-	v.Windows = map[string]Window{}
+	v.Now, v.Watched, v.Windows = w.now, map[string]time.Time{}, map[string]Window{}
 	for _, env := range w.envs() {
+		v.Watched[env.Name] = w.up
 		if len(env.Windows) > 0 {
 			v.Windows[env.Name] = Window{Open: opens(w.now), Rule: env.Windows[0], Until: turns(w.now)}
 		}

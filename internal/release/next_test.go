@@ -309,7 +309,7 @@ func TestTime(t *testing.T) {
 			s.becomes("prod", tt.health)
 			if tt.down > 0 {
 				s.Now = noon.Add(tt.down)
-				s.Watched = s.Now
+				s.Watched = map[string]time.Time{"prod": s.Now}
 				s.settle()
 			}
 			if tt.look > 0 {

@@ -73,6 +73,36 @@ func TestQuarantine(t *testing.T) {
 				brings(1, nil, dev(done, "web:1")), brings(2, nil, dev(back, "web:2")), brings(3, nil, dev(done, "web:2")),
 			},
 		},
+		"PassedElsewhere": {
+			reason: "a change of something else passes the environment before with it, and waits: so who takes the image back is not overruled",
+			releases: []*v1alpha1.Release{
+				brings(1, nil, dev(done, "web:1"), prod(done, "web:1")), brings(2, nil, dev(done, "web:2"), prod(back, "web:2")),
+				brings(3, nil, dev(done, "web:2"), prod(waiting, "web:2")),
+			},
+			want: []string{"web:2"},
+		},
+		"PassedBeside": {
+			reason: "of two environments that one Release reaches, one fails: whichever comes first",
+			releases: []*v1alpha1.Release{
+				brings(1, nil, dev(done, "web:1"), prod(done, "web:1")), brings(2, nil, dev(back, "web:2"), prod(done, "web:2")),
+			},
+			want: []string{"web:2"},
+		},
+		"FailedTwice": {
+			reason: "it is one image, however many environments it fails in, until it has passed in each of them",
+			releases: []*v1alpha1.Release{
+				brings(1, nil, dev(done, "web:1"), prod(done, "web:1")), brings(2, nil, dev(back, "web:2"), prod(back, "web:2")),
+				brings(3, nil, dev(done, "web:3"), prod(back, "web:3")), brings(4, nil, dev(back, "web:3", "proxy:2"), prod(done, "web:3", "proxy:2")),
+			},
+			want: []string{"proxy:2", "web:2"},
+		},
+		"PassedThereSince": {
+			reason: "a person promoted it again, and it passed where it had failed",
+			releases: []*v1alpha1.Release{
+				brings(1, nil, dev(done, "web:1"), prod(done, "web:1")), brings(2, nil, dev(done, "web:2"), prod(back, "web:2")),
+				brings(3, nil, dev(done, "web:2"), prod(done, "web:2")),
+			},
+		},
 		"PassedUnchanged": {
 			reason: "what is passed over proves nothing",
 			releases: []*v1alpha1.Release{

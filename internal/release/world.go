@@ -9,9 +9,9 @@ import (
 // Service is everything that a decision about one service of a Fleet rests on. Nothing in it is changed.
 type Service struct {
 	Now time.Time
-	// Watched is since when the caller has seen every change of the Apps. What lasted while nobody looked is not held
-	// against a Release, nor in its favour.
-	Watched time.Time
+	// Watched is since when the caller has seen every change of the service's App, by environment: now, if it does not. What
+	// lasted while nobody looked is not held against a Release, nor in its favour.
+	Watched map[string]time.Time
 	Fleet   *v1alpha1.Fleet
 	// Name of the service.
 	Name string

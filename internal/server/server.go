@@ -287,7 +287,7 @@ func (p parts) setup(ctx context.Context, mgr ctrl.Manager) error {
 
 // ready says what is still missing before what is reported can be relied on.
 func (p parts) ready(ctx context.Context) error {
-	return errors.Join(p.fleets.Ready(ctx), p.targets.Ready())
+	return errors.Join(p.clusters.Ready(ctx), p.fleets.Ready(ctx), p.targets.Ready())
 }
 
 func newManager(home *rest.Config, o Options) (ctrl.Manager, error) {

@@ -70,3 +70,36 @@ func TestPin(t *testing.T) {
 		return nil
 	})
 }
+
+// TestPinInWaves has an image run in two waves, the first of which takes a moment to be healthy: a pin gets into the second
+// too, and out of it again.
+func TestPinInWaves(t *testing.T) {
+	t.Parallel()
+	s := newSengu(t, onlyDev)
+	tree := files{}
+	for wave, name := range []string{"first", "second"} {
+		tree[folder("web", "dev")+"/"+name+".yaml"] = fmt.Sprintf("apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: %s, annotations: {sengu.dev/wave: \"%d\"}}\nspec:\n  replicas: 1\n  selector: {matchLabels: {app: %[1]s}}\n"+
+			"  template:\n    metadata: {labels: {app: %[1]s}}\n    spec:\n      containers:\n      - {name: web, image: \"registry.example.com/web:1\"}\n", name, wave)
+	}
+	head := s.repo.commit(tree)
+	s.synced(head, 1)
+	everywhere := func(tag, pinned string) {
+		t.Helper()
+		s.eventually("both waves run "+tag, func() error {
+			for _, name := range []string{"first", "second"} {
+				if err := s.imageIs(s.dev, s.target, name, "registry.example.com/web:"+tag); err != nil {
+					return err
+				}
+			}
+			if a := s.app("web", "dev"); a.Status.Pinned != pinned || a.Status.Unfinished != nil {
+				return fmt.Errorf("the App says that %q is pinned, and has %+v unfinished", a.Status.Pinned, a.Status.Unfinished)
+			}
+			return nil
+		})
+		s.synced(head, 1)
+	}
+	s.must("pin", "web", "--env", "dev", "--image", "registry.example.com/web:pr-7", "--for", "1h", "--reason", "try it")
+	everywhere("pr-7", "registry.example.com/web:pr-7")
+	s.must("unpin", "web", "--env", "dev")
+	everywhere("1", "")
+}

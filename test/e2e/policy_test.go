@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
+	"github.com/sengu-dev/sengu/internal/manifest"
 )
 
 // charted renders the chart and returns its objects of some kinds.
@@ -156,6 +157,21 @@ func TestPolicy(t *testing.T) {
 		"HeldAsSengu":     {func() error { return hold(sre, held(&v1alpha1.Hold{At: now, Release: "x"})) }, "by must be anna"},
 		"HeldWithoutVerb": {func() error { return hold(dev, held(&v1alpha1.Hold{By: "ben", At: now})) }, "you may not hold"},
 		"BackWithoutVerb": {func() error { return hold(dev, held(&v1alpha1.Hold{By: "ben", At: now, RollbackTo: "x"})) }, "you may not rollback"},
+		"CommitRewritten": {func() error {
+			return release(sre, func(r *v1alpha1.Release) { r.Spec.Commit.Author = "Somebody <else@example.com>" })
+		}, "a Release is what it was made for"},
+		"ReleaseOwned": {func() error {
+			return release(sre, func(r *v1alpha1.Release) {
+				r.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "ConfigMap", Name: "none", UID: "none"}}
+			})
+		}, "are not for people to change"},
+		"AppOwned":       {func() error { return hold(sre, func(a *v1alpha1.App) { a.Finalizers = []string{"example.com/keep"} }) }, "are not for people to change"},
+		"AnotherAccount": {func() error { return hold(sre, func(a *v1alpha1.App) { a.Spec.ServiceAccountName = "admin" }) }, "what its Fleet says"},
+		"LeftAsItIs":     {func() error { return hold(sre, func(a *v1alpha1.App) { a.Spec.SelfHeal = new(false) }) }, "what its Fleet says"},
+		"Suspended":      {func() error { return hold(dev, func(a *v1alpha1.App) { a.Spec.Suspend = true }) }, "you may not hold"},
+		"Confirmed": {func() error {
+			return hold(dev, func(a *v1alpha1.App) { a.Annotations = map[string]string{manifest.AnnotationConfirm: "token"} })
+		}, "you may not approve environments.sengu.dev/production." + fleetName},
 		"AppMade": {func() error {
 			a := s.app("web", "production").DeepCopy()
 			a.ObjectMeta = metav1.ObjectMeta{Namespace: s.namespace, Name: "web.forged." + fleetName}
@@ -175,6 +191,14 @@ func TestPolicy(t *testing.T) {
 		})
 	}
 
+	if err := hold(sre, func(a *v1alpha1.App) {
+		a.Spec.Suspend, a.Annotations = true, map[string]string{manifest.AnnotationConfirm: "token", "example.com/note": "seen"}
+	}); err != nil {
+		t.Fatalf("an honest suspension and confirmation: %v", err)
+	}
+	if err := hold(sre, func(a *v1alpha1.App) { a.Spec.Suspend = false }); err != nil {
+		t.Fatalf("an honest end of a suspension: %v", err)
+	}
 	if err := hold(sre, held(&v1alpha1.Hold{By: "anna", At: now, Reason: "sale"})); err != nil {
 		t.Fatalf("an honest hold: %v", err)
 	}

@@ -57,6 +57,7 @@ func TestRestore(t *testing.T) {
 	}
 
 	// Another home, which is empty, as the clusters are that were delivered to.
+	staging := s.app("web", "staging")
 	again := prepareSengu(t, theWorld(t).dev, []func(*v1alpha1.FleetSpec){gate})
 	s.stop()
 	for p, namespace := range map[*plane]string{s.dev: s.target + "-staging", s.prod: s.target + "-production"} {
@@ -81,6 +82,8 @@ func TestRestore(t *testing.T) {
 	if !strings.Contains(dry, "production") || !strings.Contains(dry, first[:7]) {
 		t.Errorf("--dry-run does not say what production ran:\n%s", dry)
 	}
+	// A restore was cut off after it had made one App.
+	again.create(again.home, &v1alpha1.App{ObjectMeta: metav1.ObjectMeta{Namespace: again.namespace, Name: staging.Name}, Spec: staging.Spec})
 	again.must("restore", s.repo.url(), "--fleet", fleetName, "--secret", "old-git", "--yes")
 	again.eventually("staging and production are as they were", func() error {
 		for env, want := range map[string]string{"staging": second, "production": first} {

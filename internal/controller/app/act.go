@@ -6,7 +6,6 @@ import (
 	"slices"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -66,14 +65,11 @@ func (r *Reconciler) remove(ctx context.Context, app *v1alpha1.App, t *target.Ta
 	r.offer(app, removals)
 	i := slices.IndexFunc(removals, func(c apply.Change) bool { return c.Others })
 	if i >= 0 && app.Spec.Removal == "" {
-		return r.waits(app, removals[i]), nil // the revision is not applied whole, so that this comes again
+		return r.waits(app, removals[i]), nil // it is not applied whole, so that this comes again
 	}
 	r.tries.done(client.ObjectKeyFromObject(app))
 	app.Status.HandledSync = app.Annotations[AnnotationSync]
-	if app.Spec.Removal == "" && app.Status.Revision != app.Spec.Source.Revision {
-		app.Status.Revision = app.Spec.Source.Revision
-		app.Status.LastSynced = &metav1.Time{Time: r.Now().Truncate(time.Second)}
-	}
+	finish(app, r.Now())
 	seen, err := observe(app, t)
 	if err != nil {
 		return ctrl.Result{}, err

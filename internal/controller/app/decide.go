@@ -2,7 +2,6 @@ package app
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
 	"github.com/sengu-dev/sengu/internal/health"
@@ -84,9 +83,9 @@ type work struct {
 	Resend bool
 }
 
-// decide says what an App needs, given how its objects are. due is false while an earlier try failed and the next is
-// not due.
-func decide(app *v1alpha1.App, p picture, due bool, now time.Time) work {
+// decide says what an App needs, given how its objects are and which image is pinned. due is false while an earlier try
+// failed and the next is not due.
+func decide(app *v1alpha1.App, p picture, due bool, pin string) work {
 	st := &app.Status
 	switch {
 	case app.Annotations[AnnotationSync] != st.HandledSync:
@@ -95,7 +94,7 @@ func decide(app *v1alpha1.App, p picture, due bool, now time.Time) work {
 		return work{Sync: true, Reason: "the spec changed"}
 	case st.PendingRemoval != nil && app.Annotations[manifest.AnnotationConfirm] == st.PendingRemoval.Token:
 		return work{Sync: true, Reason: "the deletion was confirmed"}
-	case app.Spec.Removal == "" && app.Spec.Pin.ImageAt(now) != st.Pinned:
+	case app.Spec.Removal == "" && pin != pinBegun(st):
 		return work{Sync: true, Reason: "a pin began or ended"}
 	case !due:
 		return work{}
@@ -104,11 +103,11 @@ func decide(app *v1alpha1.App, p picture, due bool, now time.Time) work {
 			return work{Sync: true, Reason: "the App is being removed"}
 		}
 		return work{}
-	case st.Revision != app.Spec.Source.Revision:
+	case !whole(app):
 		if readyReason(app) == reasonWave && len(p.unready) > 0 && len(p.drifted) == 0 {
 			return work{}
 		}
-		return work{Sync: true, Reason: "the revision has not been applied whole"}
+		return work{Sync: true, Reason: "what was begun has not been applied whole"}
 	case len(p.drifted) > 0 && selfHeals(app):
 		return work{Sync: true, Reason: "objects drifted"}
 	}

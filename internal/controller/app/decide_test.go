@@ -99,10 +99,14 @@ func TestDecide(t *testing.T) {
 		return func(a *v1alpha1.App) { a.Annotations = map[string]string{key: value} }
 	}
 	behind := func(a *v1alpha1.App) { a.Status.Revision = "r1" }
-	inWave := func(a *v1alpha1.App) {
-		behind(a)
+	waits := func(a *v1alpha1.App) {
 		a.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionReady, Reason: reasonWave}}
 	}
+	inWave := func(a *v1alpha1.App) { behind(a); waits(a) }
+	unfinished := func(pin string) func(*v1alpha1.App) {
+		return func(a *v1alpha1.App) { a.Status.Unfinished = &v1alpha1.Unfinished{Pinned: pin} }
+	}
+	pinned := func(a *v1alpha1.App) { a.Status.Pinned = "x:pr" }
 	pending := func(a *v1alpha1.App) { a.Status.PendingRemoval = &v1alpha1.PendingRemoval{Token: "abc"} }
 
 	cases := map[string]struct {
@@ -110,6 +114,7 @@ func TestDecide(t *testing.T) {
 		app    *v1alpha1.App
 		seen   picture
 		notDue bool
+		pin    string
 		sync   bool
 		resend bool
 	}{
@@ -123,6 +128,16 @@ func TestDecide(t *testing.T) {
 		"IncompleteNotDue":   {reason: "unless its last try failed just now", app: synced(behind), notDue: true},
 		"WaveNotReady":       {reason: "a wave that is not healthy is waited for without rendering", app: synced(inWave), seen: unready},
 		"WaveReady":          {reason: "a wave that became healthy lets the next begin", app: synced(inWave), sync: true},
+		"PinBegins":          {reason: "a pin is acted on even while a failed try waits", app: synced(), notDue: true, pin: "x:pr", sync: true},
+		"PinEnds":            {reason: "and so is its end", app: synced(pinned), notDue: true, sync: true},
+		"Pinned":             {reason: "a pin that goes on costs nothing", app: synced(pinned), pin: "x:pr"},
+		"PinInPart":          {reason: "a pin that is not everywhere goes on", app: synced(pinned, unfinished("x:pr")), pin: "x:pr", sync: true},
+		"PinInPartNotDue":    {reason: "unless its last try failed just now", app: synced(pinned, unfinished("x:pr")), notDue: true, pin: "x:pr"},
+		"PinInWave":          {reason: "the wave of a pin is waited for", app: synced(waits, pinned, unfinished("x:pr")), seen: unready, pin: "x:pr"},
+		"PinEndsInWave":      {reason: "but not once the pin has ended", app: synced(waits, pinned, unfinished("x:pr")), seen: unready, sync: true},
+		"PinBackInPart":      {reason: "a pin that is not gone everywhere goes on going", app: synced(pinned, unfinished("")), sync: true},
+		"PinBackNotDue":      {reason: "unless its last try failed just now", app: synced(pinned, unfinished("")), notDue: true},
+		"Unfinished":         {reason: "so does what changed at the same revision", app: synced(unfinished("")), sync: true},
 		"SyncAsked":          {reason: "a person's sync sends everything again", app: synced(annotate(AnnotationSync, "now")), sync: true, resend: true},
 		"SyncHandled":        {reason: "and only once", app: synced(annotate(AnnotationSync, "now"), func(a *v1alpha1.App) { a.Status.HandledSync = "now" })},
 		"Confirmed":          {reason: "a confirmed deletion goes on", app: synced(pending, annotate(manifest.AnnotationConfirm, "abc")), sync: true},
@@ -133,7 +148,7 @@ func TestDecide(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			got := decide(tc.app, tc.seen, !tc.notDue, time.Unix(1_800_000_000, 0))
+			got := decide(tc.app, tc.seen, !tc.notDue, tc.pin)
 			if got.Sync != tc.sync || got.Resend != tc.resend {
 				t.Errorf("%s: got %+v, want sync %v, resend %v", tc.reason, got, tc.sync, tc.resend)
 			}

@@ -13,9 +13,9 @@ import (
 	"github.com/sengu-dev/sengu/internal/render"
 )
 
-// desire renders what app should be. The inputs are returned with an error too: while they stay the same, the same
-// error comes again.
-func (r *Reconciler) desire(ctx context.Context, app *v1alpha1.App, fleet *v1alpha1.Fleet, t *target.Target) (origin.Desired, error) {
+// desire renders what app should be, with an image pinned or with "". The inputs are returned with an error too: while they
+// stay the same, the same error comes again.
+func (r *Reconciler) desire(ctx context.Context, app *v1alpha1.App, fleet *v1alpha1.Fleet, t *target.Target, pin string) (origin.Desired, error) {
 	if app.Spec.Removal != "" {
 		return origin.Desired{}, nil
 	}
@@ -25,7 +25,7 @@ func (r *Reconciler) desire(ctx context.Context, app *v1alpha1.App, fleet *v1alp
 	}
 	rec := render.NewRecorder(tree)
 	maker := origin.Maker{Renderer: r.Renderer, Secrets: r.Client, Key: r.Key}
-	d, err := maker.Make(ctx, origin.Order{App: app, Fleet: fleet, Source: rec, Pin: app.Spec.Pin.ImageAt(r.Now()), Conn: t.Conn, Capabilities: t.Capabilities})
+	d, err := maker.Make(ctx, origin.Order{App: app, Fleet: fleet, Source: rec, Pin: pin, Conn: t.Conn, Capabilities: t.Capabilities})
 	if err == nil {
 		err = r.judgeBy(ctx, app, d.Settings.Health, t)
 	}
@@ -49,7 +49,7 @@ func (r *Reconciler) tree(ctx context.Context, app *v1alpha1.App, fleet *v1alpha
 	if err := origin.Have(ctx, r.Client, fleet, repository, revision); err != nil {
 		return nil, err
 	}
-	return repository.Tree(ctx, revision)
+	return origin.Tree(ctx, r.Client, fleet, repository, revision)
 }
 
 // fleetOf reads the Fleet whose repository holds app.

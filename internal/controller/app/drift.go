@@ -135,7 +135,7 @@ func (r *Reconciler) redesire(ctx context.Context, app *v1alpha1.App, t *target.
 	if err != nil {
 		return origin.Desired{}, err
 	}
-	return r.desire(ctx, app, fleet, t)
+	return r.desire(ctx, app, fleet, t, app.Status.Pinned)
 }
 
 // explainDrift names the fields in which one object differs from what a dry run would make of it.

@@ -85,20 +85,21 @@ func (r *Reconciler) step(ctx context.Context, app *v1alpha1.App, t *target.Targ
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	key := client.ObjectKeyFromObject(app)
-	work := decide(app, seen, r.tries.due(key, app.Generation, r.Now()), r.Now())
+	key, now := client.ObjectKeyFromObject(app), r.Now()
+	pin := app.Spec.Pin.ImageAt(now)
+	work := decide(app, seen, r.tries.due(key, app.Generation, now), pin)
 	if !work.Sync {
 		r.claimInventory(app)
-		return r.untilPinEnds(app, r.rest(ctx, app, t, seen)), nil
+		return r.untilPinEnds(app, pin, r.rest(ctx, app, t, seen)), nil
 	}
 	r.Log.Debug("sync begins", "app", app.Name, "reason", work.Reason)
-	result, err := r.sync(ctx, app, t, work)
-	return r.untilPinEnds(app, result), err
+	result, err := r.sync(ctx, app, t, work, pin)
+	return r.untilPinEnds(app, pin, result), err
 }
 
-// untilPinEnds makes an App look again when its pin ends.
-func (r *Reconciler) untilPinEnds(app *v1alpha1.App, result ctrl.Result) ctrl.Result {
-	if app.Spec.Pin.ImageAt(r.Now()) == "" {
+// untilPinEnds makes an App look again when the pin ends that it was looked at with, at once if it has ended meanwhile.
+func (r *Reconciler) untilPinEnds(app *v1alpha1.App, pin string, result ctrl.Result) ctrl.Result {
+	if pin == "" {
 		return result
 	}
 	left := max(app.Spec.Pin.Until.Sub(r.Now()), time.Second)

@@ -31,7 +31,7 @@ func (r *Reconciler) report(ctx context.Context, app *v1alpha1.App, t *target.Ta
 	switch {
 	case app.Spec.Removal != "":
 		r.reportRemoval(app)
-	case st.Revision != app.Spec.Source.Revision:
+	case !whole(app):
 		// An earlier try has said why, and the next one is due later.
 		st.Sync = v1alpha1.OutOfSync
 	case len(st.Drift) > 0:

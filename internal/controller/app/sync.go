@@ -24,15 +24,19 @@ import (
 // AnnotationSync asks for every object to be sent again. Any new value does.
 const AnnotationSync = "sengu.dev/sync"
 
-// sync renders, plans and applies.
-func (r *Reconciler) sync(ctx context.Context, app *v1alpha1.App, t *target.Target, w work) (ctrl.Result, error) {
+// sync renders, plans and applies. The image that is pinned was found out once: a pin may end at any moment, and what is
+// rendered and what is noted must not differ.
+func (r *Reconciler) sync(ctx context.Context, app *v1alpha1.App, t *target.Target, w work, pin string) (ctrl.Result, error) {
+	if begin(app, pin) {
+		r.tries.done(client.ObjectKeyFromObject(app)) // what failed before says nothing about this
+	}
 	fleet, err := r.fleetOf(ctx, app)
 	if err != nil {
 		r.claimInventory(app)
 		r.stopped(app, "FleetNotReadable", err.Error())
 		return r.again(app, true), nil
 	}
-	d, err := r.desire(ctx, app, fleet, t)
+	d, err := r.desire(ctx, app, fleet, t, pin)
 	app.Status.ObservedGeneration = app.Generation
 	if d.Inputs != nil {
 		app.Status.Inputs, app.Status.InputsDigest = d.Inputs.Paths(), d.Inputs.Digest()
@@ -42,7 +46,7 @@ func (r *Reconciler) sync(ctx context.Context, app *v1alpha1.App, t *target.Targ
 		r.claimInventory(app)
 		return r.unrendered(app, t, err)
 	}
-	r.rendered(app, d)
+	r.reportRender(app, d)
 	if why := otherwise(app, d); why != "" {
 		r.claimInventory(app)
 		if _, err := observe(app, t); err != nil {
@@ -51,7 +55,7 @@ func (r *Reconciler) sync(ctx context.Context, app *v1alpha1.App, t *target.Targ
 		r.stopped(app, v1alpha1.ReasonRenderedOtherwise, why)
 		return r.again(app, false), nil
 	}
-	app.Status.Digest, app.Status.Pinned = d.Digest, app.Spec.Pin.ImageAt(r.Now())
+	rendered(app, d.Digest, pin)
 	r.claim(app, d.Set)
 	changes, err := apply.Plan(r.input(ctx, app, d, t, w))
 	if err != nil {
@@ -80,8 +84,8 @@ func (r *Reconciler) unrendered(app *v1alpha1.App, t *target.Target, err error) 
 	return r.again(app, retryable), nil
 }
 
-// rendered reports a render that succeeded, with what people should know about it.
-func (r *Reconciler) rendered(app *v1alpha1.App, d origin.Desired) {
+// reportRender reports a render that succeeded, with what people should know about it.
+func (r *Reconciler) reportRender(app *v1alpha1.App, d origin.Desired) {
 	if app.Spec.Removal != "" {
 		return
 	}

@@ -84,7 +84,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (_ ctrl.Re
 func (r *Reconciler) publish(cluster *v1alpha1.Cluster, l *link, facts facts) error {
 	name := client.ObjectKeyFromObject(cluster)
 	if l.target == nil {
-		l.target = &target.Target{Name: name, Conn: l.conn, Live: l.live, Capabilities: facts.capabilities}
+		l.target = &target.Target{Name: name, Conn: l.conn, Live: l.live, Capabilities: facts.capabilities, Since: r.Now()}
 	}
 	for _, kind := range cluster.Status.Kinds {
 		gvk, err := target.ParseKind(kind)

@@ -7,6 +7,7 @@ package cluster
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -73,6 +74,21 @@ func (r *Reconciler) Close() {
 		l.close()
 		delete(r.links, name)
 	}
+}
+
+// Ready says which Cluster has neither been connected since the start nor been found out to be out of reach, if there is one.
+func (r *Reconciler) Ready(ctx context.Context) error {
+	var clusters v1alpha1.ClusterList
+	if err := r.Client.List(ctx, &clusters); err != nil {
+		return fmt.Errorf("list clusters: %w", err)
+	}
+	for i := range clusters.Items {
+		name := client.ObjectKeyFromObject(&clusters.Items[i])
+		if t, reason := r.Targets.Get(name); t == nil && reason == "" {
+			return fmt.Errorf("cluster %s has not been reached yet", name.Name)
+		}
+	}
+	return nil
 }
 
 // clustersOfSecret names the Clusters whose kubeconfig a Secret holds.

@@ -66,7 +66,7 @@ func (r *Reconciler) observe(ctx context.Context, fleet *v1alpha1.Fleet, st *sta
 	if err != nil {
 		return observation{}, err
 	}
-	tree, err := repository.Tree(ctx, revision)
+	tree, err := origin.Tree(ctx, r.Client, fleet, repository, revision)
 	if err != nil {
 		return observation{}, err
 	}
@@ -105,11 +105,12 @@ func (r *Reconciler) observe(ctx context.Context, fleet *v1alpha1.Fleet, st *sta
 	}, nil
 }
 
-// recallStanding reads, before a Fleet has compared anything, what it ran before its cluster was lost, if that is written
-// in its repository: that is what its environments are brought to first, and not the head of the branch. It has to be
-// known: without an answer nothing is begun.
+// recallStanding reads, until a Fleet has compared everything once, what it ran before its cluster was lost, if that is
+// written in its repository: that is what its environments are brought to first, and not the head of the branch. It has to be
+// known: without an answer nothing is begun. Apps that are there already do not answer it: they may be those of a restore
+// that was cut off.
 func (r *Reconciler) recallStanding(ctx context.Context, fleet *v1alpha1.Fleet, st *state, repository *gitrepo.Repository) error {
-	if fleet.Status.Revision != "" || st.recalled || !st.roster.empty() {
+	if fleet.Status.Revision != "" || st.recalled {
 		return nil
 	}
 	auth, err := origin.Auth(ctx, r.Client, fleet)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
@@ -12,6 +13,9 @@ import (
 // planners is how many services are looked at at once: enough that some that are slow to render hold up no other. The
 // renderer bounds what really runs.
 const planners = 64
+
+// createTimeout is how long the API server may take to make a Release.
+const createTimeout = 10 * time.Second
 
 // planner looks at services one by one, beside the Reconciles of their Fleets: a service that is slow to render holds up
 // neither its Fleet nor another service.
@@ -31,6 +35,8 @@ type task struct {
 type attempt struct {
 	question question
 	cancel   context.CancelFunc
+	// ended is closed when the look has returned.
+	ended chan struct{}
 }
 
 // question is what a look finds out.
@@ -61,9 +67,10 @@ func (p *planner) pending(fleet types.NamespacedName) int {
 // the same if it has to be anew; else that goes on. Done is called at the end, when pending has counted it.
 func (p *planner) start(ctx context.Context, t task, q question, anew bool, f func(context.Context) error, done func(error)) {
 	ctx, cancel := context.WithCancel(ctx)
-	is := &attempt{question: q, cancel: cancel}
+	is := &attempt{question: q, cancel: cancel, ended: make(chan struct{})}
 	p.mu.Lock()
-	if before := p.tasks[t]; before != nil {
+	before := p.tasks[t]
+	if before != nil {
 		if before.question == q && !anew {
 			p.mu.Unlock()
 			cancel()
@@ -74,7 +81,11 @@ func (p *planner) start(ctx context.Context, t task, q question, anew bool, f fu
 	p.tasks[t] = is
 	p.mu.Unlock()
 	p.group.Go(func() {
+		defer close(is.ended)
 		defer cancel()
+		if before != nil {
+			<-before.ended // what it has found, or made, is known then
+		}
 		err := p.run(ctx, f)
 		p.mu.Lock()
 		current := p.tasks[t] == is
@@ -112,6 +123,12 @@ func (s *survey) plan(ctx context.Context, service string) error {
 		return chain.adopt(ctx)
 	}
 	release := s.release(service, environments, stepsOf(chain.steps))
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	// A look that is given up from here on has to know whether it has made the Release: the next one goes on from there.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), createTimeout)
+	defer cancel()
 	if err := s.Records.Create(ctx, release); err != nil && !apierrors.IsAlreadyExists(err) {
 		return fmt.Errorf("create Release %s: %w", release.Name, err)
 	}

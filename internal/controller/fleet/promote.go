@@ -21,8 +21,10 @@ import (
 type chain struct {
 	*survey
 	service string
-	// was and is are the images that each environment was meant to run, and is meant to now.
+	// was and is are the images that each environment was meant to run, and is meant to now, and unknown are the
+	// environments of which that cannot be told now.
 	was, is map[string][]string
+	unknown map[string]bool
 	// course is what the service was meant to be, and steps the commits that bring environments there.
 	course course
 	steps  map[string]string
@@ -32,7 +34,7 @@ type chain struct {
 
 func (s *survey) newChain(service string) *chain {
 	return &chain{
-		survey: s, service: service, was: map[string][]string{}, is: map[string][]string{},
+		survey: s, service: service, was: map[string][]string{}, is: map[string][]string{}, unknown: map[string]bool{},
 		course: s.st.roster.course(service), steps: map[string]string{},
 	}
 }
@@ -61,30 +63,34 @@ func (c *chain) environment(ctx context.Context, env v1alpha1.Environment, place
 	if !promotes(c.fleet) {
 		return c.survey.environment(ctx, c.service, env, place, is, exists)
 	}
-	if err := c.imagesOf(ctx, &is); err != nil {
+	was, err := c.imagesOf(ctx, &is)
+	if err != nil {
 		return is, false, err
 	}
 	next, differs, err := c.promoted(ctx, env, place, is, exists)
-	c.was[env.Name], c.is[env.Name] = is.Images, next.Images
+	c.was[env.Name], c.is[env.Name], c.unknown[env.Name] = was, next.Images, next.Digest == ""
 	return next, differs, err
 }
 
-// imagesOf completes what an App is meant to be with its images, if no Release has told them.
-func (c *chain) imagesOf(ctx context.Context, is *v1alpha1.ReleaseEnvironment) error {
+// imagesOf returns the images that an App was meant to run, or that it runs if no Release has told them: one that could not
+// be rendered left the App as it was. What an App is meant to be is completed with them.
+func (c *chain) imagesOf(ctx context.Context, is *v1alpha1.ReleaseEnvironment) ([]string, error) {
 	m, runs := c.st.roster.member(layout.NameOfApp(c.fleet.Name, c.service, is.Name))
-	if is.Images != nil || is.Digest == "" || !runs || m.Source.Revision == "" {
-		return nil
+	if is.Images != nil || !runs || m.Source.Revision == "" {
+		return is.Images, nil
 	}
-	tree, err := c.repository.Tree(ctx, m.Source.Revision)
+	tree, err := origin.Tree(ctx, c.Client, c.fleet, c.repository, m.Source.Revision)
 	if err != nil {
-		return nil //nolint:nilerr // then nothing is known to have changed
+		return nil, nil //nolint:nilerr // then nothing is known to have changed
 	}
-	was := *is
+	was := v1alpha1.ReleaseEnvironment{Name: is.Name, Path: m.Source.Path, Cluster: m.Source.Cluster, Namespace: m.Source.Namespace}
 	if err := c.render(ctx, c.service, tree, m.Source.Revision, &was); err != nil {
-		return err
+		return nil, err
 	}
-	is.Images = was.Images
-	return nil
+	if is.Digest != "" {
+		is.Images = was.Images // without, they are not those of what it is meant to be
+	}
+	return was.Images, nil
 }
 
 func (c *chain) promoted(ctx context.Context, env v1alpha1.Environment, place layout.Place, is v1alpha1.ReleaseEnvironment, exists bool) (v1alpha1.ReleaseEnvironment, bool, error) {
@@ -94,8 +100,9 @@ func (c *chain) promoted(ctx context.Context, env v1alpha1.Environment, place la
 	if way != v1alpha1.PromoteRevision {
 		var err error
 		if wanted, edits, err = c.wanted(ctx, env, place, is); err != nil {
+			// What is wanted is kept: it is written as soon as a commit has mended the file.
 			next := c.target(env, place)
-			next.Problem = short(err.Error())
+			next.Problem, next.Wanted = short(err.Error()), wanted
 			return next, !exists || !samePlace(is, next) || next.Problem != is.Problem, nil
 		}
 	}
@@ -116,6 +123,9 @@ func (c *chain) promoted(ctx context.Context, env v1alpha1.Environment, place la
 	if err := c.render(ctx, c.service, scribe.Over(c.tree, edits), c.revision, &next); err != nil {
 		return next, false, err
 	}
+	if next.Problem != "" {
+		next.Promote = "" // nothing is written, and the Release does not wait for it: it fails there, and says why
+	}
 	differs := c.differs(ctx, c.service, is, next, exists)
 	if !differs {
 		next = is
@@ -124,29 +134,47 @@ func (c *chain) promoted(ctx context.Context, env v1alpha1.Environment, place la
 }
 
 // wanted returns the images that come to an environment from the one before it, and what files become by them. An image
-// is on its way when the environment before comes to run another, until it has been written here.
+// is on its way when the environment before comes to run another, until it has been written here. If they cannot be
+// written, they are returned with the error.
 func (c *chain) wanted(ctx context.Context, env v1alpha1.Environment, place layout.Place, is v1alpha1.ReleaseEnvironment) ([]v1alpha1.WantedImage, map[string][]byte, error) {
 	tracked, err := c.tracked(env, place)
 	if err != nil || len(tracked) == 0 {
 		return nil, nil, nil //nolint:nilerr // a Delivery that cannot be read is told where it is rendered
 	}
 	var wanted []v1alpha1.WantedImage
+	add := func(name, image string) {
+		if image == "" || slices.ContainsFunc(wanted, func(w v1alpha1.WantedImage) bool { return w.Name == name }) {
+			return
+		}
+		if failed, err := c.failed(ctx, image); err == nil && !failed {
+			wanted = append(wanted, v1alpha1.WantedImage{Name: name, Image: image})
+		}
+	}
 	for _, before := range env.After {
 		was, now := scribe.Running(tracked, c.was[before]), scribe.Running(tracked, c.is[before])
 		for _, image := range tracked {
-			pending := is.Promote != "" && c.course.Steps[env.Name] == "" && slices.ContainsFunc(is.Wanted, func(w v1alpha1.WantedImage) bool { return w.Name == image.Name })
-			known := slices.ContainsFunc(wanted, func(w v1alpha1.WantedImage) bool { return w.Name == image.Name })
-			if now[image.Name] == "" || known || !pending && (c.was[before] == nil || now[image.Name] == was[image.Name]) {
-				continue
+			if c.pending(env, is, image.Name) != "" || c.was[before] != nil && now[image.Name] != was[image.Name] {
+				add(image.Name, now[image.Name])
 			}
-			if failed, err := c.failed(ctx, now[image.Name]); err != nil || failed {
-				continue
-			}
-			wanted = append(wanted, v1alpha1.WantedImage{Name: image.Name, Image: now[image.Name]})
+		}
+	}
+	if slices.ContainsFunc(env.After, func(before string) bool { return c.unknown[before] }) {
+		for _, image := range tracked { // who breaks the environment before takes nothing back
+			add(image.Name, c.pending(env, is, image.Name))
 		}
 	}
 	edits, err := scribe.Edits(c.tree, tracked, place.Path, wanted)
 	return wanted, edits, err
+}
+
+// pending returns the image of a name that is still to be written for an environment, "" if none is. That it could not be
+// written, or could not be rendered, ends nothing.
+func (c *chain) pending(env v1alpha1.Environment, is v1alpha1.ReleaseEnvironment, name string) string {
+	i := slices.IndexFunc(is.Wanted, func(w v1alpha1.WantedImage) bool { return w.Name == name })
+	if i < 0 || is.Promote == "" && is.Problem == "" || c.course.Steps[env.Name] != "" {
+		return ""
+	}
+	return is.Wanted[i].Image
 }
 
 // tracked are the images that the service's Delivery names for an environment.

@@ -198,17 +198,21 @@ func (r *roster) steer(service string, c course) {
 	if r.courses[service].Sequence <= c.Sequence {
 		r.courses[service] = c
 		r.touched[service] = struct{}{}
+		maps.DeleteFunc(r.lost, func(_ string, was v1alpha1.AppSpec) bool {
+			return was.Service == service && c.Environments[was.Environment].Gone // it is not made again as it was
+		})
 	}
 	if r.newest.Sequence <= c.Sequence {
 		r.newest = c
 	}
 }
 
-// lose notes that somebody deleted an App, which was not on its way out.
+// lose notes that somebody deleted an App, which was not on its way out, also if its removal still waits for its gates.
 func (r *roster) lose(app *v1alpha1.App) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if old, known := r.members[app.Name]; known && old.UID == app.UID && app.Spec.Removal == "" {
+	gone := r.courses[app.Spec.Service].Environments[app.Spec.Environment].Gone
+	if old, known := r.members[app.Name]; known && old.UID == app.UID && app.Spec.Removal == "" && !gone {
 		r.lost[app.Name] = *app.Spec.DeepCopy()
 		r.touched[old.Service] = struct{}{}
 	}
@@ -276,13 +280,6 @@ func (r *roster) of(services map[string]struct{}) view {
 		}
 	}
 	return v
-}
-
-// empty reports whether nothing of the Fleet has been delivered yet.
-func (r *roster) empty() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return len(r.members)+len(r.courses) == 0
 }
 
 // changed returns the services of which something else is known than at the last call.

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
 	"github.com/sengu-dev/sengu/internal/controller/origin"
@@ -25,7 +27,10 @@ type survey struct {
 	tree       *gitrepo.Tree
 	revision   string
 	commit     gitrepo.CommitInfo
-	// images are those that the commit says it writes.
+	// since is the commit after which others may tell of the images that are looked at, "" if none is known. Images are those
+	// that they tell, nil until they are asked for, which happens while heard is held.
+	since  string
+	heard  sync.Mutex
 	images []string
 	// sequence of the Releases that are made.
 	sequence int64
@@ -45,12 +50,82 @@ func (s *survey) begin(ctx context.Context, services map[string]bool) error {
 	if s.commit, err = s.repository.Commit(ctx, s.revision); err != nil {
 		return err
 	}
-	message, err := s.repository.Message(ctx, s.revision)
-	if err != nil {
-		return err
-	}
-	s.images = scribe.ImagesOf(message)
+	s.since = s.lastLook(services)
 	return s.clustersKnown(ctx, s.fleet)
+}
+
+// lastLook returns the commit that services were compared with last. If the look at one of them has not come to its end
+// since, or if it is not known, that is the one, of those that they were released with, that lies furthest back.
+func (s *survey) lastLook(services map[string]bool) string {
+	if compared := s.st.compared; compared != "" && compared != s.revision && !s.unfinished(services) {
+		return compared
+	}
+	furthest, found := int64(0), ""
+	for service := range services {
+		c := s.st.roster.course(service)
+		for _, env := range s.fleet.Spec.Environments {
+			if c.Revision != "" {
+				break
+			}
+			// Without a Release, its Apps are as they were found first.
+			m, _ := s.st.roster.member(layout.NameOfApp(s.fleet.Name, service, env.Name))
+			c.Revision = m.Source.Revision
+		}
+		if c.Revision != "" && (found == "" || c.Sequence < furthest) {
+			furthest, found = c.Sequence, c.Revision
+		}
+	}
+	return found
+}
+
+// unfinished reports whether the last look at one of services has failed, or has not ended and is given up for this one.
+func (s *survey) unfinished(services map[string]bool) bool {
+	s.planner.mu.Lock()
+	defer s.planner.mu.Unlock()
+	for service, suspect := range services {
+		if suspect || s.planner.tasks[task{client.ObjectKeyFromObject(s.fleet), service}] != nil {
+			return true
+		}
+	}
+	return false
+}
+
+const (
+	// maxHeard is how many commits are asked for the images that they tell, and maxTale how many images are taken from all.
+	maxHeard = 500
+	maxTale  = 2000
+)
+
+// hear finds out which images the commits tell that have come since the last look: one push may bring many, each of
+// another service. It costs a call of Git, so that nobody is asked before the first Release is made. What commits tell is
+// a hint, and nothing waits for what cannot be read.
+func (s *survey) hear(ctx context.Context) error {
+	s.heard.Lock()
+	defer s.heard.Unlock()
+	if s.images != nil {
+		return nil
+	}
+	commits := []gitrepo.CommitInfo{s.commit}
+	if s.since != "" && s.since != s.revision {
+		since, _, err := s.repository.Log(ctx, s.since, s.revision, maxHeard)
+		if err != nil && ctx.Err() == nil {
+			s.Log.Warn("only the newest commit is asked for the digests of images", "fleet", s.fleet.Name, "since", s.since, "error", err)
+		}
+		if len(since) > 0 {
+			commits = since
+		}
+	}
+	images := []string{}
+	for _, commit := range commits {
+		if message, err := s.repository.Message(ctx, commit.Hash); err == nil && len(images) < maxTale {
+			images = append(images, scribe.ImagesOf(message)...)
+		}
+	}
+	if ctx.Err() != nil {
+		return ctx.Err() // whoever asks next may have more time
+	}
+	s.images = images
+	return nil
 }
 
 // moved reports whether a folder of a service came, went or leads elsewhere.
@@ -121,7 +196,10 @@ func (s *survey) service(ctx context.Context, chain *chain) (environments []v1al
 		}
 		environments, news = append(environments, next), news || differs
 	}
-	return environments, news, nil
+	if news {
+		err = s.hear(ctx)
+	}
+	return environments, news, err
 }
 
 func (s *survey) running(service, environment string) bool {
@@ -244,7 +322,7 @@ func (s *survey) recall(ctx context.Context, service string, is *v1alpha1.Releas
 	if m.Source.Revision == "" || m.Source.Revision == s.revision {
 		return
 	}
-	tree, err := s.repository.Tree(ctx, m.Source.Revision)
+	tree, err := origin.Tree(ctx, s.Client, s.fleet, s.repository, m.Source.Revision)
 	if err != nil {
 		return // then it counts as changed
 	}
@@ -264,11 +342,20 @@ func short(text string) string {
 	return text
 }
 
+// again returns the sequence of the Releases of a commit that renders something else than when it was released, as after an
+// upgrade: that of the newest Release, if it was made for the same reason, so that all of them are one group.
+func again(newest, last course, revision string) int64 {
+	if newest.Revision == revision && newest.Sequence > last.Sequence {
+		return newest.Sequence
+	}
+	return newest.Sequence + 1
+}
+
 // release is the Release that makes environments of a service.
 func (s *survey) release(service string, environments []v1alpha1.ReleaseEnvironment, steps []v1alpha1.ReleaseStep) *v1alpha1.Release {
 	sequence := s.sequence
 	if last := s.st.roster.course(service); last.Sequence >= sequence {
-		sequence = s.st.roster.last().Sequence + 1 // the same commit renders something else now
+		sequence = again(s.st.roster.last(), last, s.revision) // the same commit renders something else now
 	}
 	committed := metav1.NewTime(s.commit.When)
 	group := fmt.Sprintf("%s.%.7s.%d", s.fleet.Name, s.revision, sequence)

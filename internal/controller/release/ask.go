@@ -2,8 +2,10 @@ package release
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
+	"regexp/syntax"
 	"strings"
 	"sync"
 
@@ -143,11 +145,25 @@ func (r *Reconciler) look(ctx context.Context, fleet *v1alpha1.Fleet, world rele
 	return release.Look{Message: fmt.Sprintf("the Release has no environment %s", key.Environment)}
 }
 
+// lookOf takes in an answer. One that was refused can only be so for what a plan does not show: where a name leads to.
 func lookOf(result probe.Result) release.Look {
 	return release.Look{Passed: result.OK, Evidence: result.Evidence, Message: result.Sentence}
 }
 
-// checkOf is what a Delivery asks over HTTP, for one service in one environment.
+// validate refuses what the probe would not ask, with a sentence that begins with the field.
+func (r *Reconciler) validate(h delivery.HTTP, service, environment string) error {
+	check, err := checkOf(h, service, environment)
+	if err == nil {
+		err = check.Validate()
+	}
+	if err == nil {
+		err = r.Probes.Refuses(check)
+	}
+	return err
+}
+
+// checkOf is what a Delivery asks over HTTP, for one service in one environment. Its error begins with the field, and
+// holds nothing of its value.
 func checkOf(h delivery.HTTP, service, environment string) (probe.Check, error) {
 	check := probe.Check{
 		URL:    strings.NewReplacer("{service}", service, "{environment}", environment).Replace(h.URL),
@@ -158,7 +174,11 @@ func checkOf(h delivery.HTTP, service, environment string) (probe.Check, error) 
 	}
 	body, err := regexp.Compile(h.Body)
 	if err != nil {
-		return check, fmt.Errorf("body is no regular expression: %w", err)
+		why := ""
+		if wrong := (*syntax.Error)(nil); errors.As(err, &wrong) {
+			why = ": " + wrong.Code.String()
+		}
+		return check, errors.New("body must be a regular expression (RE2)" + why)
 	}
 	check.Body = body
 	return check, nil

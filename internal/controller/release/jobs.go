@@ -5,18 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
-	"github.com/sengu-dev/sengu/internal/controller/origin"
 	"github.com/sengu-dev/sengu/internal/controller/target"
 	"github.com/sengu-dev/sengu/internal/history"
 	"github.com/sengu-dev/sengu/internal/job"
 	"github.com/sengu-dev/sengu/internal/kube"
-	"github.com/sengu-dev/sengu/internal/layout"
-	"github.com/sengu-dev/sengu/internal/manifest"
 	"github.com/sengu-dev/sengu/internal/release"
 )
 
@@ -33,8 +30,10 @@ type jobs struct {
 	mu       sync.Mutex
 	watchers map[types.NamespacedName]*watched
 	specs    map[release.StepKey]order
-	closed   bool
-	group    sync.WaitGroup
+	// pauses are the Jobs that could not be prepared, made or read.
+	pauses map[release.StepKey]*pause
+	closed bool
+	group  sync.WaitGroup
 }
 
 // watched is the watcher of one connection to a cluster.
@@ -43,30 +42,41 @@ type watched struct {
 	watcher *job.Watcher
 }
 
-// order is a Job that was asked for, and whom it is run as.
-type order struct {
-	spec job.Spec
-	as   kube.As
-}
-
 // states asks how the Jobs are that the Releases of world wait for, and starts those that were not. Only a Job that the
 // status of its Release names is started, so that a crash never makes two of one.
 func (r *Reconciler) states(ctx context.Context, world *release.Service) {
 	world.Jobs = map[release.StepKey]release.JobState{}
 	for _, one := range world.Releases {
-		if one.Status.Ended != nil {
-			continue
-		}
 		for _, env := range one.Status.Environments {
 			for _, step := range env.Steps {
 				if step.Job == "" || step.Phase != v1alpha1.StepRunning || step.Started == nil && !working(env.Stage) {
 					continue // what has stopped begins nothing
 				}
+				if one.Status.Ended != nil && step.UID == "" {
+					continue // one that was made runs on, whatever has become of its Release
+				}
 				key := release.StepKey{Release: one.Name, Environment: env.Name, Step: step.Name, Attempt: env.Attempt}
-				world.Jobs[key] = r.state(ctx, world.Fleet, one, key, step.UID)
+				if state, known := r.reached(ctx, asked{fleet: world.Fleet, one: one, key: key, step: step}); known {
+					world.Jobs[key] = state
+				}
 			}
 		}
 	}
+	r.jobs.forget(world)
+}
+
+// reached asks how a Job is in its cluster, if that can be reached.
+func (r *Reconciler) reached(ctx context.Context, a asked) (release.JobState, bool) {
+	env, ok := intent(a.one, a.key.Environment)
+	if !ok {
+		return failed(fmt.Errorf("the Release has no environment %s", a.key.Environment)), true
+	}
+	t, reason := r.Targets.Get(types.NamespacedName{Namespace: a.fleet.Namespace, Name: env.Cluster})
+	if t == nil {
+		return release.JobState{Phase: v1alpha1.StepRunning, Message: waitsFor(env.Cluster, reason)}, true
+	}
+	a.env, a.t = env, t
+	return r.state(ctx, a)
 }
 
 // working reports whether a Release is in an environment.
@@ -74,33 +84,30 @@ func working(stage v1alpha1.Stage) bool {
 	return stage == v1alpha1.StageRunning || stage == v1alpha1.StageVerifying
 }
 
-// state starts a Job, or finds out how it is. What may pass by itself leaves it running; a refusal fails it.
-func (r *Reconciler) state(ctx context.Context, fleet *v1alpha1.Fleet, one *v1alpha1.Release, key release.StepKey, uid string) release.JobState {
-	env, ok := intent(one, key.Environment)
-	if !ok {
-		return failed(fmt.Errorf("the Release has no environment %s", key.Environment))
+// state starts a Job, or finds out how it is, and reports whether there is anything to say of it. What may pass leaves it
+// running. So does all that is wrong with reading one that was made: it runs, whatever that is. Everything else fails it.
+func (r *Reconciler) state(ctx context.Context, a asked) (release.JobState, bool) {
+	if state, rests := r.jobs.rests(a, r.Clock.Now()); rests {
+		return state, true
 	}
-	t, reason := r.Targets.Get(types.NamespacedName{Namespace: fleet.Namespace, Name: env.Cluster})
-	if t == nil {
-		return release.JobState{Phase: v1alpha1.StepRunning, Message: waitsFor(env.Cluster, reason)}
-	}
-	o, err := r.order(ctx, fleet, one, env, key, t)
+	o, err := r.order(ctx, a)
 	if err != nil {
-		return failed(err)
+		return r.unmade(a, err)
 	}
-	o.spec.UID = uid
-	watcher := r.jobs.watcher(t, r.jobChanged)
+	watcher := r.jobs.watcher(a.t, r.jobChanged)
 	if watcher == nil {
-		return release.JobState{Phase: v1alpha1.StepRunning}
+		return release.JobState{Phase: v1alpha1.StepRunning}, true
 	}
 	state, err := watcher.Ensure(ctx, o.as, o.spec)
 	if err != nil {
 		refusal := (*job.Refusal)(nil)
-		if errors.As(err, &refusal) && !refusal.Temporary {
-			return failed(err)
+		if o.spec.UID == "" && (!errors.As(err, &refusal) || !refusal.Temporary) {
+			return failed(err), true
 		}
-		return release.JobState{Phase: v1alpha1.StepRunning, Job: o.spec.Name, Message: err.Error()}
+		is, _ := r.rest(a, o.spec, err)
+		return is, true
 	}
+	r.jobs.rested(a.key)
 	is := release.JobState{
 		Phase: v1alpha1.StepRunning, Job: o.spec.Name, UID: state.UID, Started: state.Started, Finished: state.Finished, Message: state.Message,
 	}
@@ -109,10 +116,30 @@ func (r *Reconciler) state(ctx context.Context, fleet *v1alpha1.Fleet, one *v1al
 		if state.Phase == job.Failed {
 			is.Phase = v1alpha1.StepFailed
 		}
-		r.jobs.keepLog(ctx, r, t, o)
+		r.jobs.keepLog(ctx, r, a.t, o)
 	}
-	return is
+	return is, true
 }
+
+// unmade says how a Job is that could not be prepared. Nothing is waited for without end: while a step has begun, nobody
+// can abort its Release, nor can a newer one take its place.
+func (r *Reconciler) unmade(a asked, err error) (release.JobState, bool) {
+	switch {
+	case a.step.UID == "" && errors.Is(err, errUnplanned) && a.step.Started == nil:
+		return release.JobState{}, false // it was not begun, and is not
+	case a.step.UID == "" && !passes(err):
+		return failed(err), true
+	}
+	is, since := r.rest(a, job.Spec{}, err)
+	does := r.plans.plan(types.NamespacedName{Namespace: a.one.Namespace, Name: a.one.Name}, a.env.Name)
+	if limit := max(does.Deadline, leastPatience); a.step.UID == "" && r.Clock.Now().Sub(since) >= limit {
+		return failed(fmt.Errorf("it could not be prepared within %s: %w", limit, err)), true
+	}
+	return is, true
+}
+
+// leastPatience is how long at least is tried to prepare a Job.
+const leastPatience = 10 * time.Minute
 
 func failed(err error) release.JobState {
 	return release.JobState{Phase: v1alpha1.StepFailed, Message: err.Error()}
@@ -132,72 +159,6 @@ func intent(one *v1alpha1.Release, environment string) (v1alpha1.ReleaseEnvironm
 		}
 	}
 	return v1alpha1.ReleaseEnvironment{}, false
-}
-
-// order makes the Job of a step, once: it takes a render.
-func (r *Reconciler) order(ctx context.Context, fleet *v1alpha1.Fleet, one *v1alpha1.Release, env v1alpha1.ReleaseEnvironment, key release.StepKey, t *target.Target) (order, error) {
-	if o, ok := r.jobs.known(key); ok {
-		return o, nil
-	}
-	work, ok := r.plans.job(types.NamespacedName{Namespace: one.Namespace, Name: one.Name}, key)
-	if !ok {
-		return order{}, fmt.Errorf("sengu.yaml has no step %s any more", key.Step)
-	}
-	app := appOf(fleet, one, env)
-	app.Spec.ServiceAccountName = fleet.Spec.ServiceAccountName
-	revision := one.Spec.RevisionIn(env.Name)
-	if key.Attempt > 0 {
-		revision = fmt.Sprintf("%s.%d", revision, key.Attempt)
-	}
-	o := order{as: origin.As(app), spec: job.Spec{
-		Name: job.Name(app.Name, revision, key.Step), Namespace: env.Namespace,
-		// The App may not exist before its first Job has run; the Fleet does.
-		Owner:   manifest.Owner{Namespace: fleet.Namespace, Name: app.Name, UID: string(fleet.UID)},
-		Release: one.Name, Environment: env.Name, Step: key.Step, Timeout: work.Timeout,
-	}}
-	if work.Name == "" {
-		limit := int32(min(work.BackoffLimit, 10)) //nolint:gosec // bounded
-		o.spec.BackoffLimit = &limit
-		o.spec.Container = containerOf(work)
-	} else if err := r.template(ctx, fleet, app, work.Name, t, &o.spec); err != nil {
-		return order{}, err
-	}
-	if work.createNamespace {
-		if err := t.EnsureNamespace(ctx, env.Namespace, o.as, app.Name); err != nil {
-			return order{}, err
-		}
-	}
-	r.jobs.remember(key, o)
-	return o, nil
-}
-
-// template takes the Job of a step from the objects of the service.
-func (r *Reconciler) template(ctx context.Context, fleet *v1alpha1.Fleet, app *v1alpha1.App, name string, t *target.Target, spec *job.Spec) error {
-	tree, err := r.tree(ctx, fleet, app.Spec.Source.Revision)
-	if err != nil {
-		return err
-	}
-	rendered, err := r.Maker.Jobs(ctx, origin.Order{App: app, Fleet: fleet, Source: tree, Capabilities: t.Capabilities})
-	if err != nil {
-		return err
-	}
-	object, ok := rendered[name]
-	if !ok {
-		return fmt.Errorf("there is no Job %s among the objects of %s, which its sengu.yaml runs as a step", name, layout.NameOfApp(fleet.Name, app.Spec.Service, app.Spec.Environment))
-	}
-	spec.Template = object
-	if ns := object.GetNamespace(); ns != "" {
-		spec.Namespace = ns
-	}
-	return nil
-}
-
-func containerOf(work work) job.Container {
-	c := job.Container{Image: work.Image, Command: work.Command, Args: work.Args, ServiceAccountName: work.ServiceAccountName}
-	for name, value := range work.Env {
-		c.Env = append(c.Env, corev1.EnvVar{Name: name, Value: value})
-	}
-	return c
 }
 
 // jobChanged wakes the service of a Release one of whose Jobs has changed.
@@ -281,6 +242,9 @@ func (j *jobs) close() {
 	j.closed = true
 	watchers := j.watchers
 	j.watchers = nil
+	for _, p := range j.pauses {
+		p.timer.Stop()
+	}
 	j.mu.Unlock()
 	for _, w := range watchers {
 		w.watcher.Close()

@@ -42,12 +42,11 @@ type work struct {
 	createNamespace bool
 }
 
-// job returns the Job of a step.
-func (p *plans) job(name types.NamespacedName, key release.StepKey) (work, bool) {
+// plan returns what a Release does in an environment, nothing if that was not read.
+func (p *plans) plan(name types.NamespacedName, environment string) plan {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	w, ok := p.of[name][key.Environment].jobs[key.Step]
-	return w, ok
+	return p.of[name][environment]
 }
 
 // request returns the request of a check.
@@ -84,8 +83,8 @@ func (p *plans) forget(name types.NamespacedName) {
 }
 
 // plan adds to world what its Releases do besides applying, and whether they may do it now. Of those that have ended, only
-// what some do is asked.
-func (r *Reconciler) plan(ctx context.Context, world *release.Service, also map[string]bool) error {
+// what some do is asked. It returns when to read again what could not be read.
+func (r *Reconciler) plan(ctx context.Context, world *release.Service, also map[string]bool) (again time.Time) {
 	for _, env := range world.Fleet.Spec.Environments {
 		if len(env.Windows) == 0 {
 			continue
@@ -105,7 +104,9 @@ func (r *Reconciler) plan(ctx context.Context, world *release.Service, also map[
 		if known == nil {
 			read, err := r.read(ctx, world.Fleet, one)
 			if err != nil {
-				return err
+				unread(world, one, err)
+				again = world.Now.Add(readAgain)
+				continue
 			}
 			known = read
 			r.plans.put(name, one.Generation, known)
@@ -114,7 +115,18 @@ func (r *Reconciler) plan(ctx context.Context, world *release.Service, also map[
 			world.Plans[release.Place{Release: one.Name, Environment: env}] = does.Plan
 		}
 	}
-	return nil
+	return again
+}
+
+// readAgain is how long what could not be read from Git is left alone.
+const readAgain = 30 * time.Second
+
+// unread says of a Release that it cannot be known what it does, as while its Git server is away or since its commit is on no
+// branch any more. It begins nothing, and holds up no other Release of its service: a newer one takes its place.
+func unread(world *release.Service, one *v1alpha1.Release, err error) {
+	for _, env := range one.Spec.Environments {
+		world.Plans[release.Place{Release: one.Name, Environment: env.Name}] = release.Plan{Problem: err.Error()}
+	}
 }
 
 // revertsIn reports whether a Release that has ended asks for its change in Git to be taken back.
@@ -173,20 +185,23 @@ func (r *Reconciler) readOne(ctx context.Context, fleet *v1alpha1.Fleet, one *v1
 		does.jobs[step.Name] = work{step.Runs(), settings.CreatesNamespace()}
 	}
 	for _, check := range settings.Checks {
-		if err := r.addCheck(ctx, fleet, &does, check, settings.CreatesNamespace()); err != nil {
+		if err := r.addCheck(ctx, fleet, &does, check, one.Spec.Service, env.Name, settings.CreatesNamespace()); err != nil {
 			return does, err
 		}
 	}
 	return does, nil
 }
 
-// addCheck adds a check to a plan. One that only has a name is a Check object.
-func (r *Reconciler) addCheck(ctx context.Context, fleet *v1alpha1.Fleet, does *plan, check delivery.Check, createNamespace bool) error {
+// addCheck adds a check to a plan. One that only has a name is a Check object. One that would never be asked, as it asks
+// for what is not done, makes the plan one that cannot be carried out: it says nothing about the change.
+func (r *Reconciler) addCheck(ctx context.Context, fleet *v1alpha1.Fleet, does *plan, check delivery.Check, service, environment string, createNamespace bool) error {
+	told := "check " + check.Name
 	if check.HTTP == nil && check.Job == nil {
+		told = fmt.Sprintf("Check %s in namespace %s", check.Name, fleet.Namespace)
 		object := &v1alpha1.Check{}
 		err := r.Client.Get(ctx, types.NamespacedName{Namespace: fleet.Namespace, Name: check.Name}, object)
 		if apierrors.IsNotFound(err) {
-			does.Problem = fmt.Sprintf("%s: there is no Check %s in namespace %s: make it, or correct the name", check.At, check.Name, fleet.Namespace)
+			does.problem("%s: there is no Check %s in namespace %s: make it, or correct the name", check.At, check.Name, fleet.Namespace)
 			return nil
 		}
 		if err != nil {
@@ -194,9 +209,17 @@ func (r *Reconciler) addCheck(ctx context.Context, fleet *v1alpha1.Fleet, does *
 		}
 		check.HTTP, check.Job = httpOf(object.Spec.HTTP), jobOf(object.Spec.Job)
 	}
-	if check.Job != nil {
+	switch {
+	case check.Job != nil:
 		does.jobs[check.Name] = work{*check.Job, createNamespace}
 		does.Checks = append(does.Checks, release.Check{Name: check.Name, Job: true})
+		return nil
+	case check.HTTP == nil: // one of a later version of the API
+		does.problem("%s: %s asks for nothing: set http or job", check.At, told)
+		return nil
+	}
+	if err := r.validate(*check.HTTP, service, environment); err != nil {
+		does.problem("%s: %s: http.%v", check.At, told, err)
 		return nil
 	}
 	does.requests[check.Name] = *check.HTTP
@@ -205,6 +228,13 @@ func (r *Reconciler) addCheck(ctx context.Context, fleet *v1alpha1.Fleet, does *
 		Successes: int32(min(check.HTTP.Successes, 1000)), Failures: int32(min(check.HTTP.Failures, 1000)), //nolint:gosec // bounded
 	})
 	return nil
+}
+
+// problem notes why a plan cannot be carried out: the first reason of several.
+func (p *plan) problem(format string, args ...any) {
+	if p.Problem == "" {
+		p.Problem = fmt.Sprintf(format, args...)
+	}
 }
 
 // httpOf is a Check object as a Delivery would write it.
@@ -265,5 +295,5 @@ func (r *Reconciler) tree(ctx context.Context, fleet *v1alpha1.Fleet, revision s
 	if err := origin.Have(ctx, r.Client, fleet, repository, revision); err != nil {
 		return nil, fmt.Errorf("read what Releases of %.7s do: %w", revision, err)
 	}
-	return repository.Tree(ctx, revision)
+	return origin.Tree(ctx, r.Client, fleet, repository, revision)
 }

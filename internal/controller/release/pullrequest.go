@@ -1,6 +1,7 @@
 package release
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,8 +11,10 @@ import (
 	"github.com/sengu-dev/sengu/api/v1alpha1"
 	"github.com/sengu-dev/sengu/internal/controller/origin"
 	"github.com/sengu-dev/sengu/internal/controller/scribe"
+	"github.com/sengu-dev/sengu/internal/delivery"
 	"github.com/sengu-dev/sengu/internal/forge"
 	"github.com/sengu-dev/sengu/internal/gitrepo"
+	"github.com/sengu-dev/sengu/internal/image"
 	"github.com/sengu-dev/sengu/internal/markdown"
 	"github.com/sengu-dev/sengu/internal/release"
 )
@@ -91,13 +94,112 @@ func (r *Reconciler) proposed(ctx context.Context, c change, with proposing) (gi
 	if !errors.As(err, &foreign) || !errors.Is(err, gitrepo.ErrForeign) {
 		return written, err
 	}
-	message, readErr := with.repository.Message(ctx, foreign.Head)
-	info, infoErr := with.repository.Commit(ctx, foreign.Head)
-	if readErr != nil || infoErr != nil || info.Address != with.draft.Author.Email || !strings.Contains(message, "\n"+scribe.TrailerRelease+": ") {
+	if ours, readErr := c.forgotten(ctx, with, foreign.Head); readErr != nil || !ours {
 		return written, fmt.Errorf("%w: merge or delete the branch", err)
 	}
 	p.Known = append(p.Known, foreign.Head)
 	return with.repository.Propose(ctx, p, with.auth)
+}
+
+// forgotten reports whether a commit on the branch of a change is one that Sengu made, so that nothing of anybody's is lost
+// when it is replaced. Its author and a trailer are not enough, as who amends or rebases a commit keeps both: it has to be
+// the only one on top of the base, with the words that Sengu writes, and to change the images that these name and nothing
+// else.
+func (c change) forgotten(ctx context.Context, with proposing, head string) (bool, error) {
+	base, known := with.repository.Head(c.fleet.Spec.Git.Branch)
+	if !known {
+		return false, nil
+	}
+	commits, more, err := with.repository.Log(ctx, base, head, 1)
+	if err != nil || more || len(commits) != 1 || commits[0].Hash != head || commits[0].Address != with.draft.Author.Email {
+		return false, err
+	}
+	message, err := with.repository.Message(ctx, head)
+	if err != nil {
+		return false, err
+	}
+	said, own := c.said(message, with.running)
+	if !own {
+		return false, nil
+	}
+	parent, err := with.repository.MergeBase(ctx, base, head)
+	if err != nil {
+		return false, err
+	}
+	before, err := with.repository.Tree(ctx, parent)
+	if err != nil {
+		return false, err
+	}
+	after, err := with.repository.Tree(ctx, head)
+	if err != nil {
+		return false, err
+	}
+	edits, err := c.wrote(before, after, said)
+	if err != nil {
+		return false, err
+	}
+	changes, err := with.repository.Diff(ctx, parent, head)
+	if err != nil || len(edits) == 0 || len(changes.Files()) != len(edits) {
+		return false, err
+	}
+	for name, content := range edits {
+		if is, err := after.ReadFile(name); err != nil || !bytes.Equal(is, content) {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// said returns the images that a message says are written, and whether it is one that Sengu writes for the service and the
+// environment of a change, whichever Release it is of.
+func (c change) said(message string, running []v1alpha1.WantedImage) (images []string, own bool) {
+	if c.revert() {
+		for _, is := range running {
+			images = append(images, is.Image)
+		}
+	} else {
+		images, c.env.Wanted = scribe.ImagesOf(message), nil
+		for _, text := range images {
+			c.env.Wanted = append(c.env.Wanted, v1alpha1.WantedImage{Image: text})
+		}
+	}
+	trailers, own := strings.CutPrefix(message, c.title()+"\n\n"+c.reason()+"\n\n"+scribe.TrailerRelease+": ")
+	_, trailers, _ = strings.Cut(trailers, "\n")
+	for line := range strings.Lines(trailers) {
+		own = own && strings.HasPrefix(line, scribe.TrailerImage+": ")
+	}
+	return images, own
+}
+
+// wrote returns what the files of a change became if nothing but images were written that differ between two trees: nothing
+// if one of these is not among those that were said.
+func (c change) wrote(before, after *gitrepo.Tree, said []string) (map[string][]byte, error) {
+	settings, err := origin.Settings(origin.Order{App: appOf(c.fleet, c.release, c.env), Fleet: c.fleet, Source: before})
+	if err != nil {
+		return nil, err
+	}
+	edits := map[string][]byte{}
+	for _, is := range settings.Images {
+		was, err := scribe.Read(before, is, c.env.Path)
+		if err != nil {
+			continue // nobody could have written it
+		}
+		now, err := scribe.Read(after, is, c.env.Path)
+		if err != nil {
+			return nil, err
+		}
+		if was == now {
+			continue
+		}
+		text := scribe.Running([]delivery.Image{is}, said)[is.Name]
+		if want, err := image.Parse(text); err != nil || now.Tag != want.Tag || now.Digest != "" && now.Digest != want.Digest {
+			return nil, nil //nolint:nilerr // somebody else wrote it
+		}
+		if err := scribe.Put(before, edits, is, c.env.Path, now); err != nil {
+			return nil, err
+		}
+	}
+	return edits, nil
 }
 
 // body is the text of a pull request. What others wrote stands in blocks of code.

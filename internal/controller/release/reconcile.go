@@ -37,7 +37,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 
 // advance decides about a service, and carries that out. It returns when to look again, never if that is zero.
 func (r *Reconciler) advance(ctx context.Context, key types.NamespacedName, fleet *v1alpha1.Fleet, service string) (time.Time, error) {
-	world, err := r.observe(ctx, fleet, service)
+	world, look, err := r.observe(ctx, fleet, service)
 	if err != nil {
 		return time.Time{}, err
 	}
@@ -51,9 +51,7 @@ func (r *Reconciler) advance(ctx context.Context, key types.NamespacedName, flee
 	}
 	if again := revived(world, decision); len(again) > 0 {
 		// What it does was not read, since it had ended.
-		if err := r.plan(ctx, &world, again); err != nil {
-			return time.Time{}, err
-		}
+		look = sooner(look, r.plan(ctx, &world, again))
 		if decision, err = r.decide(ctx, key, fleet, &world); err != nil {
 			return time.Time{}, err
 		}
@@ -62,11 +60,15 @@ func (r *Reconciler) advance(ctx context.Context, key types.NamespacedName, flee
 		return time.Time{}, err
 	}
 	r.ask(ctx, fleet, world, decision.Checks)
-	look := r.write(ctx, fleet, world, decision)
-	if look.IsZero() || !decision.Look.IsZero() && decision.Look.Before(look) {
-		look = decision.Look
+	return sooner(look, sooner(decision.Look, r.write(ctx, fleet, world, decision))), nil
+}
+
+// sooner returns the earlier of two times, of which the zero time is never.
+func sooner(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
 	}
-	return look, nil
+	return a
 }
 
 func (r *Reconciler) wake(services []types.NamespacedName) {
@@ -86,16 +88,16 @@ func revived(world release.Service, d release.Decision) map[string]bool {
 	return again
 }
 
-// observe gathers what a decision about a service rests on.
-func (r *Reconciler) observe(ctx context.Context, fleet *v1alpha1.Fleet, service string) (release.Service, error) {
+// observe gathers what a decision about a service rests on. What could not be had now is looked for again at a time.
+func (r *Reconciler) observe(ctx context.Context, fleet *v1alpha1.Fleet, service string) (release.Service, time.Time, error) {
 	world := release.Service{
-		Now: r.Clock.Now(), Fleet: fleet, Name: service, Apps: map[string]*v1alpha1.App{}, Windows: map[string]release.Window{},
+		Now: r.Clock.Now(), Fleet: fleet, Name: service, Apps: map[string]*v1alpha1.App{}, Watched: map[string]time.Time{}, Windows: map[string]release.Window{},
 		Plans: map[release.Place]release.Plan{},
 	}
 	var list v1alpha1.ReleaseList
 	err := r.Client.List(ctx, &list, client.InNamespace(fleet.Namespace), origin.OfService(fleet.Name, service))
 	if err != nil {
-		return world, fmt.Errorf("list the Releases of %s: %w", service, err)
+		return world, time.Time{}, fmt.Errorf("list the Releases of %s: %w", service, err)
 	}
 	for i := range list.Items {
 		world.Releases = append(world.Releases, r.releases.Latest(&list.Items[i]))
@@ -103,19 +105,28 @@ func (r *Reconciler) observe(ctx context.Context, fleet *v1alpha1.Fleet, service
 	for _, env := range fleet.Spec.Environments {
 		app, err := r.app(ctx, types.NamespacedName{Namespace: fleet.Namespace, Name: layout.NameOfApp(fleet.Name, service, env.Name)})
 		if err != nil {
-			return world, err
+			return world, time.Time{}, err
 		}
 		if app != nil {
 			world.Apps[env.Name] = app
+			world.Watched[env.Name] = r.watched(app, world.Now)
 		}
 	}
-	if err := r.plan(ctx, &world, nil); err != nil {
-		return world, err
-	}
+	again := r.plan(ctx, &world, nil)
 	r.states(ctx, &world)
 	world.Written = r.desk.results(world.Releases)
 	world.Looks = r.asker.answers(world.Releases)
-	return world, nil
+	return world, again, nil
+}
+
+// watched returns since when what an App says of itself is of now: since its cluster has been read. Before, it is what
+// another process saw.
+func (r *Reconciler) watched(app *v1alpha1.App, now time.Time) time.Time {
+	t, _ := r.Targets.Get(types.NamespacedName{Namespace: app.Namespace, Name: app.Spec.Source.Cluster})
+	if t == nil {
+		return now
+	}
+	return t.Since
 }
 
 // app reads an App, nil if there is none.

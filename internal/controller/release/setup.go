@@ -10,6 +10,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
@@ -81,6 +82,7 @@ func (r *Reconciler) Setup(ctx context.Context, mgr ctrl.Manager) error {
 		return fmt.Errorf("index Releases by their commit: %w", err)
 	}
 	r.alarm = wake.NewAlarm(r.Clock, r.waker.Wake)
+	r.Targets.Subscribe(r.clusterChanged)
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("release").
 		Watches(&v1alpha1.Release{}, handler.EnqueueRequestsFromMapFunc(r.serviceOfRelease)).
@@ -121,33 +123,49 @@ func (r *Reconciler) serviceOfApp(_ context.Context, obj client.Object) []reconc
 	return []reconcile.Request{{NamespacedName: keyOf(app.Namespace, app.Spec.Fleet, app.Spec.Service)}}
 }
 
-// servicesOfFleet names the services of a Fleet that changed whose Releases have not ended.
+// servicesOfFleet names the services of a Fleet that changed that have a Release: one that has ended may go on, or be asked to
+// by what people did while the Fleet was suspended.
 func (r *Reconciler) servicesOfFleet(ctx context.Context, fleet client.Object) []reconcile.Request {
-	return r.alive(ctx, fleet, func(one *v1alpha1.Release) bool { return one.Spec.Fleet == fleet.GetName() })
+	return r.concerned(ctx, fleet.GetNamespace(), func(one *v1alpha1.Release) bool { return one.Spec.Fleet == fleet.GetName() })
+}
+
+// clusterChanged wakes the services with a Release on its way to a cluster that became usable, or ceased to be.
+func (r *Reconciler) clusterChanged(cluster types.NamespacedName) {
+	for _, request := range r.concerned(context.Background(), cluster.Namespace, func(one *v1alpha1.Release) bool { // a read of the cache
+		return one.Status.Ended == nil && slices.ContainsFunc(one.Spec.Environments, func(env v1alpha1.ReleaseEnvironment) bool { return env.Cluster == cluster.Name })
+	}) {
+		r.waker.Wake(request.NamespacedName)
+	}
 }
 
 // servicesOfCheck names the services whose Releases have not ended and may ask a Check that came or changed: what they
 // do is read anew.
 func (r *Reconciler) servicesOfCheck(ctx context.Context, check client.Object) []reconcile.Request {
-	return r.alive(ctx, check, func(one *v1alpha1.Release) bool {
+	return r.concerned(ctx, check.GetNamespace(), func(one *v1alpha1.Release) bool {
+		if one.Status.Ended != nil {
+			return false
+		}
 		r.plans.forget(client.ObjectKeyFromObject(one))
 		return true
 	})
 }
 
-// alive names the services in the namespace of an object that have a Release which has not ended and is concerned.
-func (r *Reconciler) alive(ctx context.Context, of client.Object, concerned func(*v1alpha1.Release) bool) []reconcile.Request {
+// concerned names the services in a namespace that have a Release of which f is true, each once.
+func (r *Reconciler) concerned(ctx context.Context, namespace string, f func(*v1alpha1.Release) bool) []reconcile.Request {
 	var releases v1alpha1.ReleaseList
-	if err := r.Client.List(ctx, &releases, client.InNamespace(of.GetNamespace()), client.UnsafeDisableDeepCopy); err != nil {
-		r.Log.Error("list the Releases that a change concerns", "object", of.GetName(), "error", err)
+	if err := r.Client.List(ctx, &releases, client.InNamespace(namespace), client.UnsafeDisableDeepCopy); err != nil {
+		r.Log.Error("list the Releases that a change concerns", "error", err)
 		return nil
 	}
-	var requests []reconcile.Request
+	services := map[types.NamespacedName]bool{}
 	for i := range releases.Items {
-		one := &releases.Items[i]
-		if one.Status.Ended == nil && concerned(one) {
-			requests = append(requests, r.serviceOfRelease(ctx, one)...)
+		if one := &releases.Items[i]; f(one) {
+			services[keyOf(one.Namespace, one.Spec.Fleet, one.Spec.Service)] = true
 		}
+	}
+	requests := make([]reconcile.Request, 0, len(services))
+	for key := range services {
+		requests = append(requests, reconcile.Request{NamespacedName: key})
 	}
 	return requests
 }

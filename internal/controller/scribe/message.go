@@ -29,22 +29,32 @@ func ImagesOf(message string) []string {
 	return images
 }
 
-// Told returns the images of environments, as they are rendered, with the digests that a commit tells of them. What it
-// tells of others is left out.
+// Told returns the images of environments, as they are rendered, with the digests that commits tell of them. Of two digests
+// for one image the first that is told counts. What they tell of others is left out.
 func Told(told []string, environments []v1alpha1.ReleaseEnvironment) []string {
+	type rendered struct {
+		text string // which may leave the registry out
+		ref  image.Reference
+	}
+	var all []rendered
+	for _, env := range environments {
+		for _, text := range env.Images {
+			known := slices.ContainsFunc(all, func(is rendered) bool { return is.text == text })
+			if ref, err := image.Parse(text); err == nil && ref.Digest == "" && !known {
+				all = append(all, rendered{text, ref})
+			}
+		}
+	}
 	var found []string
 	for _, text := range told {
 		told, err := image.Parse(text)
 		if err != nil || told.Digest == "" {
 			continue
 		}
-		for _, env := range environments {
-			for _, rendered := range env.Images { // which may leave the registry out
-				is, err := image.Parse(rendered)
-				whole := rendered + "@" + told.Digest
-				if err == nil && is.Digest == "" && is.Repository == told.Repository && is.Tag == told.Tag && !slices.Contains(found, whole) && len(found) < maxTold {
-					found = append(found, whole)
-				}
+		for i, is := range all {
+			if is.ref.Repository == told.Repository && is.ref.Tag == told.Tag && is.text != "" && len(found) < maxTold {
+				found = append(found, is.text+"@"+told.Digest)
+				all[i].text = "" // the next is older
 			}
 		}
 	}

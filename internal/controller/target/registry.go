@@ -11,6 +11,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -32,6 +33,8 @@ type Target struct {
 	Live *drift.Watcher
 	// Capabilities are what charts may ask of the cluster.
 	Capabilities render.Capabilities
+	// Since is when the connection was verified, after which what runs there is read.
+	Since time.Time
 
 	mu         sync.Mutex
 	namespaces map[string]bool

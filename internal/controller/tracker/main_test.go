@@ -147,6 +147,8 @@ type stage struct {
 	fleet *v1alpha1.Fleet
 	clock *testenv.Clock
 	store *gitrepo.Store
+	// dir is the folder of the store.
+	dir string
 }
 
 // files leads from paths to contents.
@@ -180,7 +182,8 @@ func newStage(t testing.TB, content func(*hub) files, edit func(*v1alpha1.FleetS
 		t.Fatal(err)
 	}
 	t.Cleanup(registries.Close)
-	if s.store, err = gitrepo.Open(t.TempDir(), gitrepo.Options{}); err != nil {
+	s.dir = t.TempDir()
+	if s.store, err = gitrepo.Open(s.dir, gitrepo.Options{}); err != nil {
 		t.Fatal(err)
 	}
 	s.r = &Reconciler{

@@ -76,8 +76,9 @@ func (st *state) slotOf(place scribe.Place) *slot {
 	return s
 }
 
-// put replaces the slot of a place. What was found out about the same stays. A repository that nothing follows any more is
-// forgotten.
+// put replaces the slot of a place. What was found out about the same stays, but for what could not be written: the files
+// were read anew because something in them changed, which may have mended it. A repository that nothing follows any more
+// is forgotten.
 func (st *state) put(place scribe.Place, s *slot) {
 	was := st.slots[place]
 	switch {
@@ -89,7 +90,7 @@ func (st *state) put(place scribe.Place, s *slot) {
 		st.soon(s.repository)
 	default:
 		s.dirty = was.dirty || was.now != s.now || was.problem != s.problem || !slices.Equal(was.services, s.services)
-		s.chosen, s.choice, s.why, s.refused, s.seen = was.chosen, was.choice, was.why, was.refused, was.seen
+		s.chosen, s.choice, s.why, s.seen = was.chosen, was.choice, was.why, was.seen
 	}
 	if s != nil {
 		st.slots[place] = s

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
+	"unicode"
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
 	"github.com/sengu-dev/sengu/internal/controller/origin"
@@ -54,7 +56,7 @@ func (r *Reconciler) survey(ctx context.Context, fleet *v1alpha1.Fleet, st *stat
 	if head == st.head && fleet.Generation == st.generation {
 		return true, nil
 	}
-	tree, err := repository.Tree(ctx, head)
+	tree, err := origin.Tree(ctx, r.Client, fleet, repository, head)
 	if err != nil {
 		return false, err
 	}
@@ -162,6 +164,8 @@ func (w *want) read(tree *gitrepo.Tree, seen render.Source) {
 	now, err := scribe.Read(seen, w.image, w.folder)
 	if trail, traced := tree.Trace(place.File); traced != nil {
 		err = traced
+	} else if strings.ContainsFunc(place.File, func(c rune) bool { return c == '\\' || unicode.IsControl(c) }) {
+		err = fmt.Errorf("%q is not a path that is written to: name another file in the update of the image %s", place.File, w.image.Name)
 	} else if len(trail.Links) > 0 {
 		err = fmt.Errorf("%s is reached by a symbolic link, and nothing is written through one: name %s in the update of the image %s", place.File, trail.Path, w.image.Name)
 	}

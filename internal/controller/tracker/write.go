@@ -34,6 +34,8 @@ const (
 
 // change is what one slot becomes.
 type change struct {
+	// slot is that by which it was decided. Another one is in its place once the files have been read anew.
+	slot         *slot
 	place        scribe.Place
 	environments []string
 	folder       string
@@ -54,12 +56,17 @@ type commit struct {
 	made     []change
 }
 
-// wrote is a push that has ended.
+// wrote is a push that has ended. With an error, some of the commits may have been made nevertheless.
 type wrote struct {
 	commits []*commit
 	// hashes of the commits, "" for one that was not made.
 	hashes []string
 	err    error
+}
+
+// some reports whether a commit was made.
+func (w wrote) some() bool {
+	return slices.ContainsFunc(w.hashes, func(hash string) bool { return hash != "" })
 }
 
 // write starts to push what was decided.
@@ -104,7 +111,7 @@ func (st *state) commits() []*commit {
 			by[s.service] = &commit{service: s.service, problems: map[scribe.Place]string{}}
 		}
 		by[s.service].changes = append(by[s.service].changes, change{
-			place: s.place, environments: s.environments, folder: s.folder, environment: s.environment, image: s.image, repository: s.repository,
+			slot: s, place: s.place, environments: s.environments, folder: s.folder, environment: s.environment, image: s.image, repository: s.repository,
 			from: s.now, to: *s.chosen, choice: s.choice, why: s.why,
 		})
 	}
@@ -136,38 +143,41 @@ func (r *Reconciler) push(ctx context.Context, fleet *v1alpha1.Fleet, commits []
 		draft.Edits = []gitrepo.EditFunc{func(ctx context.Context, tree fs.FS) (map[string][]byte, error) { return r.edit(ctx, fleet, c, tree) }}
 		drafts = append(drafts, draft)
 	}
-	hashes, err := writeAll(ctx, repository, fleet.Spec.Git.Branch, auth, drafts, commits)
-	if err != nil {
-		return nil, err
+	hashes, err := writeAll(ctx, repository, fleet.Spec.Git.Branch, auth, drafts)
+	if err != nil && !(wrote{hashes: hashes}).some() {
+		return hashes, err
 	}
 	// Also if nothing was written: the branch has moved then, or was rewritten.
 	if err := r.Pushed(ctx, fleet.Spec.Git.URL); err != nil {
 		r.Log.Error("the Fleets were not told of a commit, and will notice it", "fleet", fleet.Name, "error", err)
 	}
-	return hashes, nil
+	return hashes, err
 }
 
-// writeAll writes all drafts in one push. If one of them cannot be made, the others are written without it.
-func writeAll(ctx context.Context, repository *gitrepo.Repository, branch string, auth gitrepo.Auth, drafts []gitrepo.Draft, commits []*commit) ([]string, error) {
-	written, err := repository.Write(ctx, branch, auth, drafts...)
-	if err == nil || ofRemote(ctx, err) {
-		return written.Commits, err
-	}
+// writeAll writes all drafts in one push. If one of them cannot be made, the others are written without it, and the error
+// is that of the first that was not. What keeps an edit from being made for good is no error: the edit says it.
+func writeAll(ctx context.Context, repository *gitrepo.Repository, branch string, auth gitrepo.Auth, drafts []gitrepo.Draft) ([]string, error) {
 	hashes := make([]string, len(drafts))
+	written, err := repository.Write(ctx, branch, auth, drafts...)
+	switch {
+	case err == nil:
+		return written.Commits, nil
+	case len(drafts) == 1 || ofRemote(ctx, err):
+		return hashes, err
+	}
+	var failed error
 	for i := range drafts {
 		written, err := repository.Write(ctx, branch, auth, drafts[i])
 		switch {
 		case err == nil:
 			hashes[i] = written.Commits[0]
 		case ofRemote(ctx, err):
-			return nil, err // what was written is found there
-		default:
-			for _, ch := range commits[i].changes {
-				commits[i].problems[ch.place] = err.Error()
-			}
+			return hashes, err
+		case failed == nil:
+			failed = err
 		}
 	}
-	return hashes, nil
+	return hashes, failed
 }
 
 // ofRemote reports whether an error concerns every commit.
@@ -242,24 +252,31 @@ func (ch change) put(source *gitrepo.Tree, changed map[string][]byte) (next map[
 	return next, ""
 }
 
-// wrote takes in what pushes have come to.
+// wrote takes in what pushes have come to. What failed is tried again, ever later while nothing is written at all.
 func (r *Reconciler) wrote(fleet *v1alpha1.Fleet, st *state, pushes []wrote) {
 	for _, w := range pushes {
 		st.writing = false
-		if w.err != nil {
+		if w.err == nil || w.some() {
+			st.writeFailures = 0
+		}
+		switch {
+		case w.err != nil:
 			st.writeFailures++
 			wait := min(firstPause<<min(st.writeFailures-1, 10), lastPause)
 			st.writeAfter = r.Clock.Now().Add(wait - part(wait/5))
 			r.tellAs(fleet, st, "git", "ImagesNotWritten", sameFailure(w.err), w.err.Error())
-			continue
-		}
-		st.writeFailures = 0
-		st.untell("git")
-		if !slices.ContainsFunc(w.hashes, func(hash string) bool { return hash != "" }) {
+		case !w.some():
 			st.writeAfter = r.Clock.Now().Add(breath)
 		}
+		if w.err == nil {
+			st.untell("git")
+		}
 		for i, c := range w.commits {
-			r.committed(fleet, st, c, w.hashes[i])
+			hash := ""
+			if i < len(w.hashes) {
+				hash = w.hashes[i]
+			}
+			r.committed(fleet, st, c, hash)
 		}
 	}
 }
@@ -269,8 +286,8 @@ func (r *Reconciler) committed(fleet *v1alpha1.Fleet, st *state, c *commit, hash
 	for _, ch := range c.changes {
 		problem, failed := c.problems[ch.place]
 		s := st.slots[ch.place]
-		if !failed || s == nil {
-			continue
+		if !failed || s == nil || s != ch.slot {
+			continue // one that has been read anew may be written now
 		}
 		s.refused = refusal{from: ch.from, to: ch.to, problem: problem}
 		r.tell(fleet, st, s.about(), "ImageNotWritten", problem)

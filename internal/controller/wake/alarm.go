@@ -35,7 +35,13 @@ func (a *Alarm) Set(name types.NamespacedName, t time.Time) {
 	if t.IsZero() || a.closed {
 		return
 	}
-	a.timers[name] = a.clock.AfterFunc(max(t.Sub(a.clock.Now()), 0), func() { a.wake(name) })
+	a.timers[name] = a.clock.AfterFunc(t.Sub(a.clock.Now()), func() { a.wake(name) })
+	// A clock that is set by hand rings only when it is set: it may have been, since the caller looked at it.
+	if !a.clock.Now().Before(t) {
+		a.timers[name].Stop()
+		delete(a.timers, name)
+		a.wake(name)
+	}
 }
 
 // Close stops every alarm.
