@@ -377,6 +377,12 @@ func TestNotifiedInSlack(t *testing.T) {
 			t.Errorf("%s is answered %d and told %q, without %q", user, status, told, says)
 		}
 	}
+	s.eventually("presses are taken, which none is that may have been seen before the start", func() error {
+		if status, _ := o.press(slackOther, id, value, signing); status == http.StatusServiceUnavailable {
+			return errors.New("they are to be made again later")
+		}
+		return nil
+	})
 	refused(slackOther, "does not know you")
 	refused(slackAnna, "Sengu may not act as anna@example.com")
 	s.impersonation("slack:\n  enabled: true\n  users: [anna@example.com, ben@example.com]\n  groups: [sre, dev]\n")
