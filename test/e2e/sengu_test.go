@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -230,7 +231,8 @@ func (s *sengu) ready() error {
 	}
 	defer func() { _ = response.Body.Close() }()
 	text, err := io.ReadAll(io.LimitReader(response.Body, 4<<10))
-	if err == nil && response.StatusCode != http.StatusOK {
+	// One that stands by is ready too, and has not begun.
+	if err == nil && (response.StatusCode != http.StatusOK || strings.TrimSpace(string(text)) != "ok") {
 		err = fmt.Errorf("/readyz answers %s: %s", response.Status, text)
 	}
 	return err
