@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
+	"github.com/sengu-dev/sengu/internal/release"
 )
 
 const releaseShowExample = `  # the newest Release of a service
@@ -113,12 +114,6 @@ func (p *program) watchRelease(ctx context.Context, pl *plane, name string, seen
 	return err
 }
 
-// afterGate is the gate that is closed while an environment before has not passed.
-const afterGate = "after"
-
-// peopleGates are those that a person opens, by an approval, a merge, or a verb that the message of the gate names.
-var peopleGates = []string{"hold", "removal", "approval", "failures", "merge"}
-
 // standsBeforePerson reports whether r goes no further before a person does something: a gate that a person opens is the
 // first that is closed before an environment, and nothing of r is at work in another or about to go in there.
 func standsBeforePerson(r *v1alpha1.Release) bool {
@@ -135,10 +130,9 @@ func standsBeforePerson(r *v1alpha1.Release) bool {
 		default:
 			return false
 		}
-		first := slices.IndexFunc(is.Gates, func(g v1alpha1.Gate) bool { return !g.Open })
 		switch {
-		case first >= 0 && is.Gates[first].Name == afterGate: // it goes in when the environment before has passed
-		case first >= 0 && slices.Contains(peopleGates, is.Gates[first].Name):
+		case release.AwaitsEarlier(*is): // it goes in when that one has passed
+		case release.AwaitsPerson(*is):
 			found = true
 		default: // a window, a place or its turn comes by itself
 			return false

@@ -175,12 +175,12 @@ func secretsOf(record standing.Record) []string {
 	}
 	var names []string
 	for _, ref := range refs {
-		if ref != nil {
+		if ref != nil && !slices.Contains(names, ref.Name) {
 			names = append(names, ref.Name)
 		}
 	}
 	slices.Sort(names)
-	return slices.Compact(names)
+	return names
 }
 
 // standingTable shows a record: how many services each environment ran, and at which revisions.

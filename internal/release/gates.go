@@ -187,9 +187,21 @@ func (d *decider) window(name string) v1alpha1.Gate {
 
 // AwaitsPlace reports whether what keeps a Release out of an environment is that as many services of its change are at work
 // there as may be.
-func AwaitsPlace(at v1alpha1.ReleaseEnvironmentStatus) bool {
+func AwaitsPlace(at v1alpha1.ReleaseEnvironmentStatus) bool { return standsBefore(at) == gateGroup }
+
+// AwaitsPerson reports whether what keeps a Release out of an environment is a gate that a person opens.
+func AwaitsPerson(at v1alpha1.ReleaseEnvironmentStatus) bool { return forPeople[standsBefore(at)] }
+
+// AwaitsEarlier reports whether what keeps a Release out of an environment is one before it that it has not passed.
+func AwaitsEarlier(at v1alpha1.ReleaseEnvironmentStatus) bool { return standsBefore(at) == gateAfter }
+
+// standsBefore names the gate that a Release waits for before an environment, the first that is closed, "" if it does not.
+func standsBefore(at v1alpha1.ReleaseEnvironmentStatus) string {
 	i := slices.IndexFunc(at.Gates, func(g v1alpha1.Gate) bool { return !g.Open })
-	return at.Stage == v1alpha1.StageWaiting && i >= 0 && at.Gates[i].Name == gateGroup
+	if at.Stage != v1alpha1.StageWaiting || i < 0 {
+		return ""
+	}
+	return at.Gates[i].Name
 }
 
 // failures is closed once too many services of the same change have failed in the environment.
