@@ -19,6 +19,10 @@ func (r *Repository) Log(ctx context.Context, from, to string, most int) (commit
 			return nil, false, fmt.Errorf("read the log of %s: %w: %s", r.remote.raw, ErrUnknownRevision, rev)
 		}
 	}
+	// Mostly it is one commit, which says so itself: that costs no process.
+	if c, err := r.commit(ctx, to); err == nil && most > 0 && len(c.parents) == 1 && c.parents[0] == from {
+		return []CommitInfo{c.info}, false, nil
+	}
 	args := []string{"rev-list", "--topo-order", "--max-count=" + strconv.Itoa(most+1), to, "^" + from}
 	out, err := r.store.git(ctx, run{dir: r.dir, args: args})
 	if err != nil {

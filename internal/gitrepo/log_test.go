@@ -24,6 +24,8 @@ func TestLogListsWhatTheOtherHasNot(t *testing.T) {
 		{"all", first, third, 10, []string{third, second}, false},
 		{"as many as there are", first, third, 2, []string{third, second}, false},
 		{"more than wanted", first, third, 1, []string{third}, true},
+		{"one", second, third, 10, []string{third}, false},
+		{"none of one", second, third, 0, nil, true},
 		{"back", third, first, 10, nil, false},
 		{"nothing", third, third, 10, nil, false},
 	} {
