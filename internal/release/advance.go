@@ -273,8 +273,9 @@ func (d *decider) verify(r *journey, env v1alpha1.Environment, p *place, plan Pl
 	at := r.at(env.Name)
 	if env.Soak != nil && env.Soak.Duration > 0 {
 		until := at.Healthy.Add(env.Soak.Duration)
-		if looked := d.Watched[env.Name].Add(leastPatience); until.Before(looked) {
-			until = looked // how it is may have changed while nobody looked
+		watched := d.Watched[env.Name]
+		if looked := watched.Add(leastPatience); at.Moved.Time.Before(watched) && until.Before(looked) {
+			until = looked // how it is may have changed while nobody looked, and is told from before
 		}
 		if d.Now.Before(until) {
 			d.wakeAt(until)

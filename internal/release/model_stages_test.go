@@ -261,7 +261,8 @@ func (t *turn) done(r *v1alpha1.Release, env v1alpha1.Environment, at *v1alpha1.
 	if since, known := t.s.good[place]; t.fresh && env.Soak != nil && (!known || t.v.Now.Add(second).Before(since.Add(env.Soak.Duration))) {
 		t.broke("%s passes %s, and has not soaked for %s", r.Name, env.Name, env.Soak.Duration)
 	}
-	if t.fresh && env.Soak != nil && env.Soak.Duration > 0 && t.v.Now.Add(second).Before(t.w.up.Add(leastPatience)) {
+	old := at.Moved == nil || at.Moved.Time.Before(t.w.up)
+	if old && t.fresh && env.Soak != nil && env.Soak.Duration > 0 && t.v.Now.Add(second).Before(t.w.up.Add(leastPatience)) {
 		t.broke("%s passes %s right after Sengu was down: what was meanwhile is not known", r.Name, env.Name)
 	}
 	t.s.prove(env.Name, truth, r.Spec.Revision)

@@ -328,3 +328,29 @@ func TestTime(t *testing.T) {
 		})
 	}
 }
+
+// TestShortSoak says what a start of Sengu adds to a soak: a minute to one that began before, nothing to one after it.
+func TestShortSoak(t *testing.T) {
+	for name, tt := range map[string]struct{ started, ends time.Duration }{
+		"BegunAfterTheStart":  {-time.Second, 10 * time.Second},
+		"BegunWithTheStart":   {0, 10 * time.Second},
+		"BegunBeforeTheStart": {time.Second, time.Second + leastPatience},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := sceneOf(t, v1alpha1.Environment{Name: "prod", Soak: &metav1.Duration{Duration: 10 * time.Second}})
+			s.Watched = map[string]time.Time{"prod": noon.Add(tt.started)}
+			s.commit("r1", Plan{})
+			s.settle()
+			s.becomes("prod", v1alpha1.Healthy)
+			if want := noon.Add(tt.ends); !s.last.Look.Equal(want) {
+				t.Fatalf("it is looked at again at %s, want %s", s.last.Look, want)
+			}
+			s.pass(tt.ends - time.Second)
+			s.settle()
+			s.wants("r1", "prod", v1alpha1.StageVerifying)
+			s.pass(time.Second)
+			s.settle()
+			s.wants("r1", "prod", v1alpha1.StageDone)
+		})
+	}
+}
