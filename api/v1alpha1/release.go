@@ -347,6 +347,10 @@ type ReleaseEnvironmentStatus struct {
 	// degraded is since when it is in a state that does not mend itself.
 	// +optional
 	Degraded *metav1.Time `json:"degraded,omitempty"`
+	// pinned is the image that a person had pinned while the Release was at work here: what was seen to run, or to fail, was
+	// that one and not what the Release brings.
+	// +optional
+	Pinned string `json:"pinned,omitempty"`
 	// proposal is the change that Sengu has written to Git for this environment.
 	// +optional
 	Proposal *ProposalStatus `json:"proposal,omitempty"`

@@ -234,6 +234,9 @@ func (s snapshot) block(b *strings.Builder, now time.Time, r *v1alpha1.Release, 
 		fmt.Fprintf(b, "  %s", is.Why.Message)
 	}
 	b.WriteByte('\n')
+	if is.Pinned != "" {
+		fmt.Fprintf(b, "      %s %s ran here in place of what this brings\n", c.paint(yellow, "pinned:"), is.Pinned)
+	}
 	for _, step := range is.Steps {
 		line := strings.ToLower(string(step.Phase))
 		if step.Message != "" {

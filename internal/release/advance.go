@@ -1,6 +1,7 @@
 package release
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -44,6 +45,9 @@ func (d *decider) unplanned(r *journey, name string) string {
 // watch waits until what r has applied is healthy, and then verifies it.
 func (d *decider) watch(r *journey, env v1alpha1.Environment, p *place) {
 	at, plan := r.at(env.Name), d.Plans[Place{r.Name, env.Name}]
+	if image := d.pinned(p); image != "" {
+		at.Pinned = image
+	}
 	if !d.endures(r, env.Name, p, plan, d.judge(r, p)) {
 		return
 	}
@@ -105,7 +109,7 @@ func (d *decider) moved(r *journey, name string) {
 	if at.Stage != v1alpha1.StageRunning {
 		d.becomes(r, name, v1alpha1.StageRunning, "")
 	}
-	at.Moved, at.Healthy, at.Unhealthy, at.Degraded = &now, nil, nil, nil
+	at.Moved, at.Healthy, at.Unhealthy, at.Degraded, at.Pinned = &now, nil, nil, nil, ""
 }
 
 // good returns what an App runs, if that is good: its Release has passed here, or it runs well without one.
@@ -169,8 +173,8 @@ type view struct {
 	good bool
 	// bad is true for what does not mend itself, unless it does within a moment.
 	bad bool
-	// patient is true if what it waits for is no fault of the Release: a person, another App, an unreachable cluster, or
-	// the App's controller, which has not looked at it yet.
+	// patient is true if what it waits for is no fault of the Release: a person, another App, an unreachable cluster, a pinned
+	// image, or the App's controller, which has not looked at it yet.
 	patient bool
 	why     string
 }
@@ -207,7 +211,11 @@ func (d *decider) judge(r *journey, p *place) view {
 		return view{good: true}
 	case patience[reason]:
 		return view{patient: true, why: why}
-	case reason == "RenderFailed", reason == "ApplyFailed", reason == ReasonRenderedOtherwise:
+	case reason == "RenderFailed", reason == ReasonRenderedOtherwise:
+		return view{bad: true, why: why} // whatever is pinned
+	case d.pinned(p) != "":
+		return view{patient: true, why: fmt.Sprintf("%s; it is not held against this change, as %s is pinned here", why, d.pinned(p))}
+	case reason == "ApplyFailed":
 		return view{bad: true, why: why}
 	case app.Status.Health == v1alpha1.Degraded, app.Status.Health == v1alpha1.Missing && applied(app):
 		return view{bad: true, why: why}
@@ -284,5 +292,22 @@ func (d *decider) verify(r *journey, env v1alpha1.Environment, p *place, plan Pl
 		}
 	}
 	d.becomes(r, env.Name, v1alpha1.StageDone, "")
-	d.note(r, history.Done, env.Name, "", "")
+	d.note(r, history.Done, env.Name, "", unseen(at))
+}
+
+// pinned returns the image that a person has pinned in an environment, until nothing runs it any more; "" if there is none.
+func (d *decider) pinned(p *place) string {
+	image := cmp.Or(p.app.Spec.Pin.ImageAt(d.Now), p.app.Status.Pinned)
+	if u := p.app.Status.Unfinished; u != nil {
+		image = cmp.Or(image, u.Pinned)
+	}
+	return image
+}
+
+// unseen says that something else ran in an environment than what a Release brings, "" if nothing did.
+func unseen(at *v1alpha1.ReleaseEnvironmentStatus) string {
+	if at.Pinned == "" {
+		return ""
+	}
+	return at.Pinned + " was pinned here, so the image of this change was not seen to run"
 }

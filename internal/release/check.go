@@ -22,7 +22,7 @@ func (d *decider) check(r *journey, name string, p *place, checks []Check) bool 
 		}
 		switch step.Phase {
 		case v1alpha1.StepFailed:
-			d.fail(r, name, p, fmt.Sprintf("check %s failed%s", c.Name, after(step.Message)))
+			d.fail(r, name, p, fmt.Sprintf("check %s failed%s%s", c.Name, after(step.Message), also(unseen(r.at(name)))))
 			return false
 		case v1alpha1.StepRunning:
 			if undecided == "" {

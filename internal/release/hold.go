@@ -108,7 +108,7 @@ func (d *decider) retry(name string, p *place) {
 func (d *decider) again(r *journey, name string) {
 	d.becomes(r, name, v1alpha1.StageWaiting, "")
 	at := r.at(name)
-	at.Healthy, at.Unhealthy, at.Degraded, at.Unchanged = nil, nil, nil, false
+	at.Healthy, at.Unhealthy, at.Degraded, at.Unchanged, at.Pinned = nil, nil, nil, false, ""
 	if d.places[name].Release != r.Name {
 		at.Moved = nil
 	}

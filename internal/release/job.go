@@ -25,7 +25,7 @@ func (d *decider) run(r *journey, name string, p *place, steps []string, held st
 		case v1alpha1.StepSucceeded:
 			continue
 		case v1alpha1.StepFailed:
-			d.fail(r, name, p, fmt.Sprintf("Job %s failed%s", step, after(state.Message)))
+			d.fail(r, name, p, fmt.Sprintf("Job %s failed%s%s", step, after(state.Message), also(unseen(at))))
 		default:
 			d.because(at, fmt.Sprintf("Job %s runs%s", step, after(state.Message)))
 		}
@@ -40,6 +40,14 @@ func after(message string) string {
 		return ""
 	}
 	return ": " + message
+}
+
+// also puts another sentence behind one.
+func also(sentence string) string {
+	if sentence == "" {
+		return ""
+	}
+	return "; " + sentence
 }
 
 // job returns a step that is a Job, and asks for it to be started if it was not.

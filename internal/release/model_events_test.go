@@ -180,6 +180,7 @@ func (w *world) controller(d dice, s *service, env string) {
 		return
 	}
 	s.apps[env] = app
+	w.pin(d, s, env, app)
 	st.ObservedGeneration = app.Generation
 	st.Conditions = nil
 	st.Why = nil
@@ -221,6 +222,22 @@ func (w *world) controller(d dice, s *service, env string) {
 		ready(st, "Missing", "an object is gone")
 	}
 	w.say("App %s in %s at %s: %s %s %s", s.name, env, number(app.Spec.Source.Revision), st.Sync, st.Health, reasonOf(app))
+}
+
+// pin has a person pin an image, or take the pin back, before the controller of Apps looks.
+func (w *world) pin(d dice, s *service, env string, app *v1alpha1.App) {
+	switch at := metav1.NewTime(w.now); {
+	case w.luck == 1:
+		app.Spec.Pin = nil
+	case d.chance(0.05):
+		app.Spec.Pin = &v1alpha1.Pin{By: "operator", At: at, Until: metav1.NewTime(w.now.Add(time.Duration(1+d.IntN(60)) * time.Minute)), Image: "image:pr"}
+	case d.chance(0.2) && app.Spec.Pin != nil:
+		app.Spec.Pin.Ended = &v1alpha1.HoldEnd{By: "operator", At: at}
+	}
+	if image := app.Spec.Pin.ImageAt(w.now); image != app.Status.Pinned {
+		app.Status.Pinned = image
+		w.say("in %s, %q is pinned for %s", env, image, s.name)
+	}
 }
 
 func ready(st *v1alpha1.AppStatus, reason, message string) {

@@ -255,6 +255,9 @@ func (t *turn) done(r *v1alpha1.Release, env v1alpha1.Environment, at *v1alpha1.
 			t.broke("%s passes %s though its check %s has not passed", r.Name, env.Name, c.Name)
 		}
 	}
+	if image := app.Status.Pinned; image != "" && at.Pinned != image {
+		t.broke("%s passes %s and does not say that %s ran there in its place, but %q", r.Name, env.Name, image, at.Pinned)
+	}
 	if !isGood(app, r.Name) {
 		t.broke("%s passes %s though it does not run well there", r.Name, env.Name)
 	}

@@ -127,14 +127,18 @@ func (t *turn) observe() {
 				t.since(t.s.unwell, place, false)
 				continue
 			}
+			pinned := app.Spec.Pin.ImageAt(t.v.Now) != "" || app.Status.Pinned != ""
 			good, bad, patient := isGood(app, r.Name), false, app.Status.ObservedGeneration != app.Generation
 			if !patient && !good {
 				switch reason := reasonOf(app); reason {
-				case "RenderFailed", "ApplyFailed", ReasonRenderedOtherwise, "Degraded", "Missing":
+				case "RenderFailed", ReasonRenderedOtherwise:
 					bad = true
+				case "ApplyFailed", "Degraded", "Missing":
+					bad, patient = !pinned, pinned // with a pinned image, that says nothing of the change
 				case "ClusterNotReady", "WaitsForConfirmation":
 					patient = true
 				}
+				patient = patient || pinned && !bad
 				bad = bad || !patient && app.Status.Health == v1alpha1.Degraded
 			}
 			t.since(t.s.good, place, good)

@@ -23,7 +23,7 @@ func Quarantine(releases []*v1alpha1.Release) []string {
 	for _, r := range sorted {
 		for _, at := range r.Status.Environments {
 			i := slices.IndexFunc(r.Spec.Environments, func(e v1alpha1.ReleaseEnvironment) bool { return e.Name == at.Name })
-			if i < 0 {
+			if i < 0 || at.Pinned != "" { // what passed or failed there is what was pinned
 				continue
 			}
 			images := r.Spec.Environments[i].Images

@@ -36,6 +36,12 @@ func TestQuarantine(t *testing.T) {
 	}
 	dev := func(stage v1alpha1.Stage, images ...string) in { return in{"dev", images, stage, false} }
 	prod := func(stage v1alpha1.Stage, images ...string) in { return in{"prod", images, stage, false} }
+	pinned := func(r *v1alpha1.Release) *v1alpha1.Release {
+		for i := range r.Status.Environments {
+			r.Status.Environments[i].Pinned = "web:pr-7"
+		}
+		return r
+	}
 	const done, failed, back, waiting = v1alpha1.StageDone, v1alpha1.StageFailed, v1alpha1.StageRolledBack, v1alpha1.StageWaiting
 	cases := map[string]struct {
 		reason   string
@@ -109,6 +115,18 @@ func TestQuarantine(t *testing.T) {
 				brings(1, nil, dev(done, "web:1")), brings(2, nil, dev(back, "web:2")), brings(3, nil, in{"dev", []string{"web:2"}, done, true}),
 			},
 			want: []string{"web:2"},
+		},
+		"FailedWhilePinned": {
+			reason:   "what failed is the image that a person had pinned",
+			releases: []*v1alpha1.Release{brings(1, nil, dev(done, "web:1")), pinned(brings(2, nil, dev(back, "web:2")))},
+		},
+		"PassedWhilePinned": {
+			reason: "what passed is the image that a person had pinned: neither is it good, nor was it there before",
+			releases: []*v1alpha1.Release{
+				brings(1, nil, dev(done, "web:1")), brings(2, nil, dev(back, "web:2")), pinned(brings(3, nil, dev(done, "web:2"))),
+				pinned(brings(4, nil, dev(done, "web:3"))), brings(5, nil, dev(failed, "web:3")),
+			},
+			want: []string{"web:2", "web:3"},
 		},
 		"NotOverYet": {
 			releases: []*v1alpha1.Release{brings(1, nil, dev(done, "web:1")), brings(2, nil, dev(waiting, "web:2"))},

@@ -20,7 +20,7 @@ func sameStatus(a, b *v1alpha1.ReleaseStatus) bool {
 
 func sameEnvironment(a, b v1alpha1.ReleaseEnvironmentStatus) bool {
 	return a.Name == b.Name && a.Stage == b.Stage && a.Unchanged == b.Unchanged && a.Attempt == b.Attempt &&
-		a.Promotion == b.Promotion && a.Previous == b.Previous && a.Since.Equal(&b.Since) && sameWhy(a.Why, b.Why) &&
+		a.Promotion == b.Promotion && a.Previous == b.Previous && a.Pinned == b.Pinned && a.Since.Equal(&b.Since) && sameWhy(a.Why, b.Why) &&
 		a.Resumed.Equal(b.Resumed) && a.Moved.Equal(b.Moved) && a.Healthy.Equal(b.Healthy) &&
 		a.Unhealthy.Equal(b.Unhealthy) && a.Degraded.Equal(b.Degraded) &&
 		sameProposal(a.Proposal, b.Proposal) && slices.Equal(a.Gates, b.Gates) && slices.EqualFunc(a.Steps, b.Steps, sameStep)
