@@ -320,8 +320,9 @@ func (c *cache) open(name string, data []byte) ([]byte, error) {
 
 func shortDigest(d string) string { return d[:min(len(d), 32)] }
 
-// cacheKey names the question that a request asks: all that decides the output but what is read.
-func cacheKey(q Request) (string, error) {
+// cacheKey names the question that a request asks: all that decides the output but what is read, and who asks, as far as
+// that decides what may be fetched. The key is that of [remote.Policy.Reader].
+func cacheKey(q Request, key []byte) (string, error) {
 	b, err := json.Marshal(struct {
 		Version    string
 		Path       string
@@ -333,7 +334,8 @@ func cacheKey(q Request) (string, error) {
 		Caps       Capabilities
 		Undecided  bool
 		RemoteRule string
-	}{Version(), q.Path, q.Namespace, q.Release, q.ValuesFiles, q.Values, q.Chart, q.Capabilities, q.AllowNondeterministic, q.Remote.Fingerprint()})
+		Reader     string `json:",omitempty"`
+	}{Version(), q.Path, q.Namespace, q.Release, q.ValuesFiles, q.Values, q.Chart, q.Capabilities, q.AllowNondeterministic, q.Remote.Fingerprint(), q.Remote.Reader(key)})
 	if err != nil {
 		return "", err
 	}

@@ -168,6 +168,34 @@ func TestChartFromHTTP(t *testing.T) {
 	}
 }
 
+// TestFetchedIsForWhoMayRead has two Fleets name one chart, of which one may not read it: what the other has fetched and
+// rendered is not for it, neither the chart nor the objects.
+func TestFetchedIsForWhoMayRead(t *testing.T) {
+	s, dir := newChartServer(t), t.TempDir()
+	r := newRenderer(t, func(o *Options) { o.CacheDir, o.CacheKey = dir, testKey })
+	q := Request{Source: openDir(t, fixtures), Path: "store", Release: "rel", ValuesFiles: []string{"store/values-production.yaml"}, Remote: s.policy()}
+	q.Chart = &ChartRef{Repository: s.URL + "/charts", Name: "store", Version: "0.4.0", Digest: sha(s.archive)}
+	mustRender(t, r, q)
+	for name, change := range map[string]func(*RemoteSource){
+		"no credential":      func(s *RemoteSource) { s.Username, s.Password = "", "" },
+		"another credential": func(s *RemoteSource) { s.Password = "guessed" },
+		"a token":            func(s *RemoteSource) { s.Username, s.Password, s.Token = "", "", planted },
+	} {
+		for _, values := range []map[string]any{nil, {"replicas": 8}} {
+			q := q
+			q.Remote, q.Values = s.policy(), values
+			change(&q.Remote.Allow[0])
+			_, err := r.Render(t.Context(), q)
+			if err == nil || !strings.Contains(err.Error(), "wants a credential, or another one") {
+				t.Errorf("%s, values %v: got %v, want a refusal", name, values, err)
+			}
+		}
+	}
+	if !mustRender(t, r, q).Cached {
+		t.Error("it is not kept for who may read it")
+	}
+}
+
 func TestRemoteRefusals(t *testing.T) {
 	s := newChartServer(t)
 	u, err := url.Parse(s.URL)

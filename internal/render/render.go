@@ -2,6 +2,7 @@ package render
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -38,6 +39,8 @@ type Renderer struct {
 	cache *cache // nil when nothing is kept
 
 	remote *remote.Client
+	// readers keys the hashes of the credentials that what was fetched is kept by.
+	readers []byte
 }
 
 // New returns a Renderer. It starts nothing.
@@ -66,7 +69,12 @@ func New(o Options) (*Renderer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Renderer{opts: o, pool: newPool(o), cache: c, remote: remote.New(chartDir(o), o.CacheLimit)}, nil
+	readers := o.CacheKey
+	if len(readers) == 0 {
+		readers = make([]byte, 32)
+		_, _ = rand.Read(readers) // it never fails
+	}
+	return &Renderer{opts: o, pool: newPool(o), cache: c, remote: remote.New(chartDir(o), o.CacheLimit, readers), readers: readers}, nil
 }
 
 // chartDir is where charts from outside are kept, beside the results.
@@ -117,7 +125,7 @@ func (r *Renderer) render(ctx context.Context, q Request, rec *Recorder) (Result
 	if !fs.ValidPath(q.Path) {
 		return Result{}, &Error{Sentence: fmt.Sprintf("%q leads out of the repository: name a folder within it", q.Path), File: q.Path}
 	}
-	key, err := cacheKey(q)
+	key, err := cacheKey(q, r.readers)
 	if err != nil {
 		return Result{}, err
 	}

@@ -107,7 +107,8 @@ type Options struct {
 	CacheDir string
 	// CacheLimit is the size in bytes of the results kept; 256 MiB when 0.
 	CacheLimit int64
-	// CacheKey (32 bytes) encrypts the results kept. Without it, results that hold a Secret are not kept.
+	// CacheKey (32 bytes) encrypts the results kept. Without it, results that hold a Secret are not kept, and what was fetched
+	// with a credential is found again by this process alone.
 	CacheKey []byte
 	// Git opens other repositories for remote bases of kustomizations; they are refused when nil.
 	Git GitOpener

@@ -28,6 +28,8 @@ type Ref struct {
 	Digest                    string // "" or "sha256:…"
 	Devel                     bool   // a range may choose a pre-release
 	URL                       string // where the index of Repository says that the archive is; "" before it was asked
+
+	reader string // whose credentials it is fetched with, by [Policy.Reader]
 }
 
 // String names the chart for people.
@@ -60,6 +62,7 @@ func (c *Client) Chart(ctx context.Context, p Policy, r Ref) (Answer, error) {
 	if err := p.Allows(base); err != nil {
 		return Answer{}, err
 	}
+	r.reader = p.Reader(c.key)
 	if data, digest, ok := c.known(r); ok {
 		return Answer{Archive: data, Digest: digest}, nil
 	}

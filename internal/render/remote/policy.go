@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -40,8 +41,7 @@ func (s Source) GoString() string { return fmt.Sprintf("remote.Source{Prefix: %q
 // MarshalJSON keeps credentials out of JSON.
 func (s Source) MarshalJSON() ([]byte, error) { return json.Marshal(s.Prefix) }
 
-// Fingerprint identifies what the policy allows, credentials left out: they decide whether a fetch succeeds, never
-// what it brings.
+// Fingerprint identifies what the policy allows, credentials left out: [Policy.Reader] is for these.
 func (p Policy) Fingerprint() string {
 	if len(p.Allow) == 0 {
 		return ""
@@ -51,6 +51,22 @@ func (p Policy) Fingerprint() string {
 		_, _ = fmt.Fprintf(sum, "%q\n", s.Prefix) // a hash takes everything
 	}
 	return hex.EncodeToString(sum.Sum(nil))
+}
+
+// Reader identifies the credentials of the policy by a hash under a key, "" if it has none. What was fetched with some is
+// only for whoever has the same.
+func (p Policy) Reader(key []byte) string {
+	sum, some := hmac.New(sha256.New, key), false
+	for _, s := range p.Allow {
+		if s.Username != "" || s.Password != "" || s.Token != "" {
+			some = true
+			_, _ = fmt.Fprintf(sum, "%q %q %q %q\n", s.Prefix, s.Username, s.Password, s.Token) // a hash takes everything
+		}
+	}
+	if !some {
+		return ""
+	}
+	return hex.EncodeToString(sum.Sum(nil)[:16])
 }
 
 // find returns the source for u: the longest prefix that fits.

@@ -106,7 +106,7 @@ func TestCredentialsAreNotPrinted(t *testing.T) {
 }
 
 func TestStoreIsBoundedAndChecked(t *testing.T) {
-	c := New(t.TempDir(), 4096)
+	c := New(t.TempDir(), 4096, nil)
 	for i := range 20 {
 		data := []byte(strings.Repeat(string(rune('a'+i)), 1000))
 		c.store(Ref{Repository: "https://a", Name: "b", Version: fmt.Sprintf("1.0.%d", i)}, digestOf(data), data)
@@ -131,7 +131,7 @@ func TestStoreIsBoundedAndChecked(t *testing.T) {
 	if !ok || len(data) != 1000 {
 		t.Fatalf("the last one is not kept: %d bytes, %t", len(data), ok)
 	}
-	if err := os.WriteFile(c.blobFile(digest), []byte("replaced"), 0o600); err != nil {
+	if err := os.WriteFile(c.blobFile(last, digest), []byte("replaced"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, ok := c.known(last); ok {

@@ -17,12 +17,16 @@ import (
 type Client struct {
 	dir   string // "" keeps nothing
 	limit int64  // bytes kept
+	key   []byte // of [Policy.Reader]
 
 	mu sync.Mutex // of writing to dir
 }
 
-// New returns a Client that keeps at most limit bytes in dir, which it makes when it needs it; nothing when dir is "".
-func New(dir string, limit int64) *Client { return &Client{dir: dir, limit: limit} }
+// New returns a Client that keeps at most limit bytes in dir, which it makes when it needs it; nothing when dir is "". What
+// was fetched with a credential is found again by whoever has the same one, under the same key.
+func New(dir string, limit int64, key []byte) *Client {
+	return &Client{dir: dir, limit: limit, key: key}
+}
 
 // File fetches a single file of at most limit bytes.
 func (c *Client) File(ctx context.Context, p Policy, u string, limit int64) (data []byte, digest string, err error) {
@@ -49,22 +53,22 @@ func (c *Client) known(r Ref) ([]byte, string, bool) {
 			digest = string(b)
 		}
 	}
-	data, err := os.ReadFile(c.blobFile(digest))
+	data, err := os.ReadFile(c.blobFile(r, digest))
 	if err != nil || digest == "" || digestOf(data) != digest {
 		return nil, "", false
 	}
 	now := time.Now()
-	_ = os.Chtimes(c.blobFile(digest), now, now) // only the order in which it goes hangs on it
+	_ = os.Chtimes(c.blobFile(r, digest), now, now) // only the order in which it goes hangs on it
 	return data, digest, true
 }
 
-func (c *Client) blobFile(digest string) string {
-	return filepath.Join(c.dir, strings.ReplaceAll(filepath.Base(digest), ":", "-")+".tgz")
+func (c *Client) blobFile(r Ref, digest string) string {
+	return filepath.Join(c.dir, r.reader+strings.ReplaceAll(filepath.Base(digest), ":", "-")+".tgz")
 }
 
 // refFile remembers which digest a version has. A digest that is asked for is part of the name.
 func (c *Client) refFile(r Ref) string {
-	sum := sha256.Sum256([]byte(strings.Join([]string{strings.TrimSuffix(r.Repository, "/"), r.Name, r.Version, lockOf(r)}, "\n")))
+	sum := sha256.Sum256([]byte(strings.Join([]string{strings.TrimSuffix(r.Repository, "/"), r.Name, r.Version, lockOf(r), r.reader}, "\n")))
 	return filepath.Join(c.dir, hex.EncodeToString(sum[:16])+".ref")
 }
 
@@ -86,7 +90,7 @@ func (c *Client) store(r Ref, digest string, data []byte) {
 	if err := os.MkdirAll(c.dir, 0o700); err != nil {
 		return
 	}
-	if write(c.blobFile(digest), data) != nil {
+	if write(c.blobFile(r, digest), data) != nil {
 		return
 	}
 	if exact(r.Version) || strings.HasPrefix(r.Version, "sha256:") {
