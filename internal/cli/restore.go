@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -45,7 +46,10 @@ revision that it ran, and not to the head of the branch; what the branch has got
 through the environments as every change does.
 
 Secrets are not in Git: make those that the Fleet and the Clusters name first. What exists
-already is left as it is.`,
+already is left as it is; a Fleet that has not compared anything yet begins with the record.
+
+Whoever may push to any ref of the repository can write a record: look at it before you say
+yes. A Fleet that is made without this verb believes of one only what was on its branch.`,
 		Example: restoreExample,
 		GroupID: groupAct,
 		Args:    exactly("GIT-URL"),
@@ -69,7 +73,7 @@ func (p *program) restore(ctx context.Context, url string, o restored) error {
 	if err != nil {
 		return err
 	}
-	record, err := pl.standing(ctx, url, o)
+	record, hash, err := pl.standing(ctx, url, o)
 	if err != nil {
 		return err
 	}
@@ -85,15 +89,19 @@ func (p *program) restore(ctx context.Context, url string, o restored) error {
 			return err
 		}
 	}
-	objects := []client.Object{&v1alpha1.Fleet{ObjectMeta: metav1.ObjectMeta{Namespace: pl.namespace, Name: o.fleet}, Spec: record.Fleet}}
+	confirmed := map[string]string{standing.AnnotationRestore: hash}
+	fleet := &v1alpha1.Fleet{ObjectMeta: metav1.ObjectMeta{Namespace: pl.namespace, Name: o.fleet, Annotations: confirmed}, Spec: record.Fleet}
+	objects := []client.Object{fleet}
 	for name, spec := range record.Clusters {
 		objects = append(objects, &v1alpha1.Cluster{ObjectMeta: metav1.ObjectMeta{Namespace: pl.namespace, Name: name}, Spec: spec})
 	}
 	for _, object := range slices.Backward(objects) { // the Clusters first
 		err := pl.Create(ctx, object)
 		switch {
+		case apierrors.IsAlreadyExists(err) && object == client.Object(fleet):
+			return p.begin(ctx, pl, o.fleet, hash)
 		case apierrors.IsAlreadyExists(err):
-			p.notef("%T %s exists already, and is left as it is\n", object, object.GetName())
+			p.notef("Cluster %s exists already, and is left as it is\n", object.GetName())
 		case err != nil:
 			return pl.explain("make "+object.GetName(), err)
 		}
@@ -102,41 +110,59 @@ func (p *program) restore(ctx context.Context, url string, o restored) error {
 	return nil
 }
 
-// standing reads what a fleet ran from its repository.
-func (pl *plane) standing(ctx context.Context, url string, o restored) (standing.Record, error) {
+// begin has a Fleet that exists already begin with a record, if it has not begun with anything.
+func (p *program) begin(ctx context.Context, pl *plane, name, hash string) error {
+	fleet := &v1alpha1.Fleet{}
+	if err := pl.Get(ctx, types.NamespacedName{Namespace: pl.namespace, Name: name}, fleet); err != nil {
+		return pl.explain("read Fleet "+name, err)
+	}
+	if fleet.Status.Revision != "" {
+		p.notef("Fleet %s exists already and delivers: it is left as it is\n", name)
+		return nil
+	}
+	if err := pl.annotate(ctx, fleet, standing.AnnotationRestore, hash); err != nil {
+		return err
+	}
+	p.notef("Fleet %s exists already and has not begun: it begins with what it ran. `sengu get --watch` shows its apps arrive\n", name)
+	return nil
+}
+
+// standing reads what a fleet ran from its repository, and the commit that says so.
+func (pl *plane) standing(ctx context.Context, url string, o restored) (standing.Record, string, error) {
 	var auth gitrepo.Auth
 	if o.secret != "" {
 		secret := &corev1.Secret{}
 		if err := pl.Get(ctx, types.NamespacedName{Namespace: pl.namespace, Name: o.secret}, secret); err != nil {
-			return standing.Record{}, pl.explain("read Secret "+o.secret, err)
+			return standing.Record{}, "", pl.explain("read Secret "+o.secret, err)
 		}
 		var err error
 		if auth, err = gitrepo.AuthFromSecret(secret.Data); err != nil {
-			return standing.Record{}, fmt.Errorf("the Secret %s: %w", o.secret, err)
+			return standing.Record{}, "", fmt.Errorf("the Secret %s: %w", o.secret, err)
 		}
 	}
 	dir, err := os.MkdirTemp("", "sengu-restore-")
 	if err != nil {
-		return standing.Record{}, fmt.Errorf("make a folder to read the repository into: %w", err)
+		return standing.Record{}, "", fmt.Errorf("make a folder to read the repository into: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	store, err := gitrepo.Open(dir, gitrepo.Options{})
 	if err != nil {
-		return standing.Record{}, err
+		return standing.Record{}, "", err
 	}
 	defer func() { _ = store.Close() }()
 	repository, err := store.Repository(url)
 	if err != nil {
-		return standing.Record{}, err
+		return standing.Record{}, "", err
 	}
 	written, err := repository.FetchState(ctx, standing.Ref(o.fleet), auth)
 	if errors.Is(err, gitrepo.ErrStateMissing) {
-		return standing.Record{}, fmt.Errorf("the repository has no ref %s: no Sengu has written there what fleet %s runs", standing.Ref(o.fleet), o.fleet)
+		return standing.Record{}, "", fmt.Errorf("the repository has no ref %s: no Sengu has written there what fleet %s runs", standing.Ref(o.fleet), o.fleet)
 	}
 	if err != nil {
-		return standing.Record{}, err
+		return standing.Record{}, "", err
 	}
-	return standing.Read(written.Files)
+	record, err := standing.Read(written.Files)
+	return record, written.Hash, err
 }
 
 // missingSecrets names the Secrets that the objects of a record name and the cluster does not have.
@@ -189,14 +215,15 @@ func standingTable(record standing.Record, c painter) string {
 	t.head("environment", "cluster", "services", "revisions")
 	for _, env := range record.Fleet.Environments {
 		n := 0
-		var revisions []string
+		var revisions, clusters []string
 		for _, app := range record.Apps {
 			if app.Environment == env.Name {
 				n++
 				revisions = append(revisions, short(app.Source.Revision))
+				clusters = append(clusters, app.Source.Cluster) // not that of the fleet, while the service moves there
 			}
 		}
-		t.add(cell{text: env.Name, style: bold}, cell{text: env.Cluster}, cell{text: strconv.Itoa(n)}, cell{text: some(unique(revisions), 4)})
+		t.add(cell{text: env.Name, style: bold}, cell{text: cmp.Or(some(unique(clusters), 4), env.Cluster)}, cell{text: strconv.Itoa(n)}, cell{text: some(unique(revisions), 4)})
 	}
 	return t.render(c)
 }

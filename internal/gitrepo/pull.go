@@ -39,6 +39,16 @@ func (r *Repository) FetchFrom(ctx context.Context, ref, rev string, auth Auth) 
 	})
 }
 
+// IsAncestor reports whether a commit, by its full hash, is another one or came before it.
+func (r *Repository) IsAncestor(ctx context.Context, ancestor, of string) (bool, error) {
+	for _, rev := range []string{ancestor, of} {
+		if !r.Has(ctx, rev) {
+			return false, fmt.Errorf("compare %s with %s: %w: %s", ancestor, of, ErrUnknownRevision, rev)
+		}
+	}
+	return r.descends(ctx, ancestor, of)
+}
+
 // MergeBase is the newest commit that two commits, by their full hashes, have in common: what one was made from, as seen
 // from the other. The error matches ErrUnrelated when there is none.
 func (r *Repository) MergeBase(ctx context.Context, a, b string) (string, error) {

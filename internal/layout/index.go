@@ -107,6 +107,12 @@ func (x *Index) again(tree fs.FS, moved map[string]struct{}) error {
 	return nil
 }
 
+// Place reads the path of a folder of the layout.
+func (l Layout) Place(name string) (Place, bool) {
+	at, depth, ok := l.prefix(name)
+	return at, ok && depth == len(l)
+}
+
 // prefix reads a path that lies on the way to a folder of the layout, or is one.
 func (l Layout) prefix(name string) (at Place, depth int, ok bool) {
 	if name == "." || strings.Count(name, "/") >= len(l) {

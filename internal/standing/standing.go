@@ -2,7 +2,7 @@
 // that a lost cluster is rebuilt from Git alone.
 //
 // It is responsible for the words and the files of that record. It is pure: who writes it and when is for others. It
-// holds no Secret, no digest that is keyed, and no time: two records of the same standing are the same bytes.
+// holds no Secret, no digest that is keyed, and no time but when its Fleet was made: two records of the same standing are the same bytes.
 package standing
 
 import (
@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
@@ -24,8 +25,12 @@ const (
 	appsFolder   = "apps/"
 	fleetFile    = "fleet.yaml"
 	clustersFile = "clusters.yaml"
+	writerFile   = "writer.yaml"
 	readmeFile   = "README.md"
 )
+
+// AnnotationRestore on a Fleet names the commit of the record that a person has looked at and wants brought back.
+const AnnotationRestore = "sengu.dev/restore"
 
 const readme = `This commit was written by Sengu: it says which revision each environment of the fleet runs, and its
 ancestors include those revisions, so that no rewritten branch loses them. Sengu rebuilds an empty
@@ -49,11 +54,39 @@ type Record struct {
 	Apps     []App
 	Fleet    v1alpha1.FleetSpec
 	Clusters map[string]v1alpha1.ClusterSpec
+	// Writer is the Fleet whose Apps these are.
+	Writer Writer
+}
+
+// Writer is a Fleet object that writes a record. A Fleet that is restored is another one, and made later.
+type Writer struct {
+	UID     string      `json:"uid,omitempty"`
+	Created metav1.Time `json:"created"`
+}
+
+// YieldsTo reports whether w has to leave the record to another Fleet, which was made later under the same name.
+func (w Writer) YieldsTo(other Writer) bool {
+	if w.Created.Equal(&other.Created) {
+		return other.UID > w.UID
+	}
+	return other.UID != "" && other.UID != w.UID && w.Created.Before(&other.Created)
+}
+
+// WriterOf returns who wrote the files of a record, nobody if they do not say so.
+func WriterOf(files map[string][]byte) Writer {
+	var w Writer
+	if err := yaml.UnmarshalStrict(files[writerFile], &w); err != nil {
+		return Writer{}
+	}
+	return w
 }
 
 // Of records the Apps of a fleet.
 func Of(fleet *v1alpha1.Fleet, apps []v1alpha1.App, clusters []v1alpha1.Cluster) Record {
-	r := Record{Apps: AppsOf(fleet.Name, apps), Fleet: *fleet.Spec.DeepCopy(), Clusters: map[string]v1alpha1.ClusterSpec{}}
+	r := Record{
+		Apps: AppsOf(fleet.Name, apps), Fleet: *fleet.Spec.DeepCopy(), Clusters: map[string]v1alpha1.ClusterSpec{},
+		Writer: Writer{UID: string(fleet.UID), Created: fleet.CreationTimestamp},
+	}
 	for i := range clusters {
 		if fleet.Spec.DeliversTo(clusters[i].Name) {
 			r.Clusters[clusters[i].Name] = *clusters[i].Spec.DeepCopy()
@@ -104,7 +137,7 @@ func (r Record) Files() (map[string][]byte, error) {
 		return nil, err
 	}
 	files[readmeFile] = []byte(readme)
-	for name, content := range map[string]any{fleetFile: r.Fleet, clustersFile: r.Clusters} {
+	for name, content := range map[string]any{fleetFile: r.Fleet, clustersFile: r.Clusters, writerFile: r.Writer} {
 		if files[name], err = encoded(name, content); err != nil {
 			return nil, err
 		}
@@ -146,10 +179,10 @@ func encoded(name string, content any) ([]byte, error) {
 // Read reads what Files has written. Files of another version are refused.
 func Read(files map[string][]byte) (Record, error) {
 	var r Record
-	into := map[string]any{fleetFile: &r.Fleet, clustersFile: &r.Clusters}
+	into := map[string]any{fleetFile: &r.Fleet, clustersFile: &r.Clusters, writerFile: &r.Writer}
 	missing := slices.DeleteFunc(slices.Sorted(maps.Keys(into)), func(name string) bool {
 		_, there := files[name]
-		return there
+		return there || name == writerFile // which older ones lack
 	})
 	if len(missing) > 0 {
 		return Record{}, errors.New("the record lacks " + strings.Join(missing, ", "))

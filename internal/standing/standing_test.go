@@ -3,6 +3,7 @@ package standing
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -41,6 +42,34 @@ func TestRecord(t *testing.T) {
 	}
 	if len(back.Apps) != 3 || back.Apps[0].Service != "api" || len(back.Clusters) != 1 {
 		t.Errorf("the record is %+v", back)
+	}
+}
+
+// TestWriters says which of two Fleets of one name writes the record: the one that was made later, as a restored one is.
+func TestWriters(t *testing.T) {
+	at := metav1.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+	later := metav1.NewTime(at.Add(time.Second))
+	for name, tt := range map[string]struct {
+		other Writer
+		want  bool
+	}{
+		"Nobody":            {Writer{}, false},
+		"Itself":            {Writer{UID: "b", Created: at}, false},
+		"MadeEarlier":       {Writer{UID: "c", Created: metav1.NewTime(at.Add(-time.Second))}, false},
+		"MadeLater":         {Writer{UID: "a", Created: later}, true},
+		"MadeAtTheSameTime": {Writer{UID: "c", Created: at}, true},
+		"AndFirstByName":    {Writer{UID: "a", Created: at}, false},
+	} {
+		files, err := Record{Writer: tt.other}.Files()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := (Writer{UID: "b", Created: at}).YieldsTo(WriterOf(files)); got != tt.want {
+			t.Errorf("%s: it yields: %v, want %v", name, got, tt.want)
+		}
+	}
+	if is := WriterOf(map[string][]byte{writerFile: []byte("who: me")}); is != (Writer{}) {
+		t.Errorf("a file that no Sengu wrote is from %+v", is)
 	}
 }
 

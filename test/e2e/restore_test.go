@@ -1,13 +1,16 @@
 package e2e_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
@@ -82,6 +85,23 @@ func TestRestore(t *testing.T) {
 	if !strings.Contains(dry, "production") || !strings.Contains(dry, first[:7]) {
 		t.Errorf("--dry-run does not say what production ran:\n%s", dry)
 	}
+	// Somebody makes the Fleet by hand. What ran is not on the branch any more: that it is to run again is for a person to say.
+	byHand := again.fleet([]func(*v1alpha1.FleetSpec){gate})
+	byHand.Spec.Environments = s.fleet([]func(*v1alpha1.FleetSpec){gate}).Spec.Environments
+	again.create(again.home, byHand)
+	again.eventually("the record is not believed", func() error {
+		c := meta.FindStatusCondition(again.theFleet().Status.Conditions, v1alpha1.ConditionReady)
+		if c == nil || !strings.Contains(c.Message, "which is not on branch main: `sengu restore "+s.repo.url()+" --fleet "+fleetName+"` shows it") {
+			return fmt.Errorf("the Fleet says %+v", c)
+		}
+		return nil
+	})
+	if list, err := again.apps(); err != nil || len(list) > 0 {
+		t.Errorf("it has Apps all the same: %v, %v", list, err)
+	}
+	if err := again.home.Delete(t.Context(), byHand); err != nil {
+		t.Fatal(err)
+	}
 	// A restore was cut off after it had made one App.
 	again.create(again.home, &v1alpha1.App{ObjectMeta: metav1.ObjectMeta{Namespace: again.namespace, Name: staging.Name}, Spec: staging.Spec})
 	again.must("restore", s.repo.url(), "--fleet", fleetName, "--secret", "old-git", "--yes")
@@ -96,4 +116,24 @@ func TestRestore(t *testing.T) {
 	})
 	head := s.repo.refCommit("refs/heads/" + branch)
 	again.waitsBefore("web", head, "production", "approval")
+
+	// Another place where Sengu runs delivers a Fleet of the same name: neither writes over what the other runs.
+	writer := func() string { return s.repo.git(nil, "show", ref+":writer.yaml") }
+	again.eventually("the record is written by the Fleet that is there now", func() error {
+		if text := writer(); !strings.Contains(text, string(again.theFleet().UID)) {
+			return fmt.Errorf("it is written by %s", text)
+		}
+		return nil
+	})
+	text := fmt.Sprintf("uid: another\ncreated: %q\n", time.Now().Add(time.Hour).UTC().Format(time.RFC3339))
+	s.repo.git(bytes.NewBufferString(fmt.Sprintf("commit %s\ncommitter e2e <e2e@example.com> %d +0000\ndata 5\nother\nfrom %s^0\nM 100644 inline writer.yaml\ndata %d\n%s\n",
+		ref, time.Now().Unix(), ref, len(text), text)), "fast-import", "--quiet")
+	theirs := s.repo.refCommit(ref)
+	again.waitsBefore("web", s.repo.commit(judged("web", "three", "staging", "production")), "production", "approval")
+	again.eventually("it is told that another one writes", func() error {
+		return again.told("StateNotPushed", "another fleet "+fleetName+", made at ")
+	})
+	if now := s.repo.refCommit(ref); now != theirs {
+		t.Errorf("the record of the other one was written over: %s", s.repo.git(nil, "show", now))
+	}
 }

@@ -11,7 +11,6 @@ import (
 	"github.com/sengu-dev/sengu/api/v1alpha1"
 	"github.com/sengu-dev/sengu/internal/controller/origin"
 	"github.com/sengu-dev/sengu/internal/gitrepo"
-	"github.com/sengu-dev/sengu/internal/standing"
 )
 
 // fetch returns the revision to compare the Apps with. It asks the remote only when something says that there may be
@@ -83,7 +82,7 @@ func (r *Reconciler) observe(ctx context.Context, fleet *v1alpha1.Fleet, st *sta
 	if err := r.list(ctx, fleet, st); err != nil {
 		return observation{}, err
 	}
-	if err := r.recallStanding(ctx, fleet, st, repository); err != nil {
+	if err := r.recallStanding(ctx, fleet, st, repository, revision); err != nil {
 		return observation{}, err
 	}
 	scope := st.scope(fleet, &st.atlas, step.Moved, everything)
@@ -103,35 +102,6 @@ func (r *Reconciler) observe(ctx context.Context, fleet *v1alpha1.Fleet, st *sta
 		fleet: fleet, revision: revision, places: scope.folders(), members: scope.members, courses: scope.courses, lost: scope.lost,
 		standing: st.standing, concerned: services, look: look, baseline: baseline, confirmed: confirmed(fleet),
 	}, nil
-}
-
-// recallStanding reads, until a Fleet has compared everything once, what it ran before its cluster was lost, if that is
-// written in its repository: that is what its environments are brought to first, and not the head of the branch. It has to be
-// known: without an answer nothing is begun. Apps that are there already do not answer it: they may be those of a restore
-// that was cut off.
-func (r *Reconciler) recallStanding(ctx context.Context, fleet *v1alpha1.Fleet, st *state, repository *gitrepo.Repository) error {
-	if fleet.Status.Revision != "" || st.recalled {
-		return nil
-	}
-	auth, err := origin.Auth(ctx, r.Client, fleet)
-	if err != nil {
-		return err
-	}
-	written, err := repository.FetchState(ctx, standing.Ref(fleet.Name), auth)
-	switch {
-	case errors.Is(err, gitrepo.ErrStateMissing):
-	case err != nil:
-		return fmt.Errorf("find out what the fleet ran before: %w", err)
-	default:
-		record, err := standing.Read(written.Files)
-		if err != nil {
-			return fmt.Errorf("the record at %s of what the fleet ran before: %w", standing.Ref(fleet.Name), err)
-		}
-		st.standing = record.Apps
-		r.Log.Info("fleet begins with what it ran before", "fleet", fleet.Name, "apps", len(record.Apps))
-	}
-	st.recalled = true
-	return nil
 }
 
 // sequenceOf returns that of the Releases of a revision: the next one, or the last if the revision has been begun with.

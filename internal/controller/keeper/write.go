@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -55,6 +56,11 @@ func (r *Reconciler) write(ctx context.Context, fleet *v1alpha1.Fleet, what stal
 	there, err := repository.FetchState(ctx, update.Ref, auth)
 	if err != nil && !errors.Is(err, gitrepo.ErrStateMissing) {
 		return "", err
+	}
+	mine := standing.Writer{UID: string(fleet.UID), Created: fleet.CreationTimestamp}
+	if other := standing.WriterOf(there.Files); mine.YieldsTo(other) {
+		return "", fmt.Errorf("another fleet %s, made at %s in another place where Sengu runs, writes to %s of the same repository what it runs: give one of the two another name",
+			fleet.Name, other.Created.UTC().Format(time.RFC3339), update.Ref)
 	}
 	update.Lease = there.Hash
 	return repository.PushState(ctx, update, auth)
