@@ -233,7 +233,7 @@ type FleetStatus struct {
 	// comparing is how many services are still being compared with that revision.
 	// +optional
 	Comparing int32 `json:"comparing,omitempty"`
-	// sequence is that of the newest Releases of this fleet.
+	// sequence is that of the Releases of the last commit that there was anything to compare of.
 	// +optional
 	Sequence int64 `json:"sequence,omitempty"`
 	// services found in the repository.

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -88,7 +89,7 @@ func (r *Reconciler) observe(ctx context.Context, fleet *v1alpha1.Fleet, st *sta
 	scope := st.scope(fleet, &st.atlas, step.Moved, everything)
 	look := &survey{
 		Reconciler: r, fleet: fleet.DeepCopy(), st: st, repository: repository, tree: tree, revision: revision,
-		places: scope.places, baseline: baseline, sequence: sequenceOf(fleet, st.roster.last(), revision),
+		places: scope.places, baseline: baseline, sequence: sequenceOf(fleet, st.roster.last(), revision), anew: anew(fleet, st, revision),
 	}
 	services, err := r.concerned(ctx, look, scope, step)
 	if err == nil && len(services) > 0 {
@@ -104,14 +105,21 @@ func (r *Reconciler) observe(ctx context.Context, fleet *v1alpha1.Fleet, st *sta
 	}, nil
 }
 
-// sequenceOf returns that of the Releases of a revision: the next one, or the last if the revision has been begun with.
+// sequenceOf returns that of the Releases of a revision: the next one, or its own if the revision has been begun with.
 func sequenceOf(fleet *v1alpha1.Fleet, newest course, revision string) int64 {
 	switch last := max(fleet.Status.Sequence, newest.Sequence); {
-	case fleet.Status.Revision == revision && last > 0, newest.Revision == revision && newest.Sequence == last:
+	case fleet.Status.Revision == revision && last > 0:
+		return cmp.Or(fleet.Status.Sequence, last)
+	case newest.Revision == revision && newest.Sequence == last:
 		return last
 	default:
 		return last + 1
 	}
+}
+
+// anew reports whether every service has been compared with a revision before: what is news now is none of the commit's.
+func anew(fleet *v1alpha1.Fleet, st *state, revision string) bool {
+	return fleet.Status.Revision == revision && fleet.Status.Comparing == 0 && st.planFailure.Load() == nil
 }
 
 // errClustersUnknown says that it is not known yet, after a start, what the clusters are capable of.

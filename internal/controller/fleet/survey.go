@@ -32,8 +32,10 @@ type survey struct {
 	since  string
 	heard  sync.Mutex
 	images []string
-	// sequence of the Releases that are made.
+	// sequence of the Releases of the commit. Those of an old commit, which is looked at anew, are not of its group: nobody
+	// approved them, or saw them fail.
 	sequence int64
+	anew     bool
 	// places are the folders of the revision, by service and environment, of the services that are looked at.
 	places map[string]map[string]layout.Place
 	// baseline is true until a revision has been compared once.
@@ -343,19 +345,20 @@ func short(text string) string {
 }
 
 // again returns the sequence of the Releases of a commit that renders something else than when it was released, as after an
-// upgrade: that of the newest Release, if it was made for the same reason, so that all of them are one group.
-func again(newest, last course, revision string) int64 {
-	if newest.Revision == revision && newest.Sequence > last.Sequence {
+// upgrade, of a service that had one of another sequence last: that of the newest Release, if it was made for the same
+// reason, so that all of them are one group.
+func again(newest course, last int64, revision string) int64 {
+	if newest.Revision == revision && newest.Sequence > last {
 		return newest.Sequence
 	}
-	return newest.Sequence + 1
+	return max(newest.Sequence, last) + 1
 }
 
 // release is the Release that makes environments of a service.
 func (s *survey) release(service string, environments []v1alpha1.ReleaseEnvironment, steps []v1alpha1.ReleaseStep) *v1alpha1.Release {
 	sequence := s.sequence
-	if last := s.st.roster.course(service); last.Sequence >= sequence {
-		sequence = again(s.st.roster.last(), last, s.revision) // the same commit renders something else now
+	if last := s.st.roster.course(service).Sequence; s.anew || last >= sequence {
+		sequence = again(s.st.roster.last(), max(last, sequence), s.revision)
 	}
 	committed := metav1.NewTime(s.commit.When)
 	group := fmt.Sprintf("%s.%.7s.%d", s.fleet.Name, s.revision, sequence)
