@@ -31,7 +31,7 @@ func (d *decider) handle(r *journey, action v1alpha1.ReleaseAction) bool {
 	case v1alpha1.VerbApprove:
 		d.note(r, history.Approved, action.Environment, action.By, action.Reason)
 	case v1alpha1.VerbAbort:
-		if job := busyJob(at); job != "" && at.Moved == nil {
+		if job := d.busyJob(r, at); job != "" && at.Moved == nil {
 			r.wish(at, "%s aborted it, which waits for Job %s: it is not interrupted", action.By, job)
 			return false
 		}
@@ -50,7 +50,7 @@ func (r *journey) wish(at *v1alpha1.ReleaseEnvironmentStatus, format string, arg
 // promote lets r stand before an environment where it has stopped, or past the gates that it stands before.
 func (d *decider) promote(r *journey, at *v1alpha1.ReleaseEnvironmentStatus, action v1alpha1.ReleaseAction) bool {
 	over := stopped(at.Stage) || at.Stage == v1alpha1.StageSuperseded
-	if job := busyJob(at); job != "" && over {
+	if job := d.busyJob(r, at); job != "" && over {
 		d.because(at, fmt.Sprintf("%s promoted it, which waits for Job %s of its last try: it is not interrupted", action.By, job))
 		return false
 	}

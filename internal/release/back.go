@@ -74,7 +74,7 @@ func (d *decider) rollback(name string, p *place) {
 		return
 	}
 	if inside := d.inside(name); inside != nil && inside.at(name).Moved == nil {
-		if job := busyJob(inside.at(name)); job != "" {
+		if job := d.busyJob(inside, inside.at(name)); job != "" {
 			inside.wish(inside.at(name), "%s asked to roll back, which waits for Job %s: it is not interrupted", h.By, job)
 			return
 		}

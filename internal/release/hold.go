@@ -92,7 +92,7 @@ func (d *decider) retry(name string, p *place) {
 		at.Resumed = &h.Ended.At // it was let go, or a person has put it there already
 		return
 	}
-	if job := busyJob(at); job != "" {
+	if job := d.busyJob(r, at); job != "" {
 		d.because(at, fmt.Sprintf("%s resumed it, which waits for Job %s of its last try: it is not interrupted", h.Ended.By, job))
 		return
 	}

@@ -93,6 +93,8 @@ func (d *decider) hear(r *journey, at *v1alpha1.ReleaseEnvironmentStatus, step *
 		return
 	}
 	switch state, seen := d.Jobs[key]; {
+	case seen && state.Unmade:
+		step.Message, step.Started = state.Message, nil
 	case seen:
 		d.follow(r, at.Name, step, state)
 	case step.Started != nil:
@@ -133,10 +135,11 @@ func (d *decider) end(r *journey, name string, step *v1alpha1.StepStatus, phase 
 	d.note(r, history.JobFinished, name, "", step.Name+" "+words[phase]+after(message))
 }
 
-// busyJob returns the step of an environment that is a Job and has not ended, "" if there is none.
-func busyJob(at *v1alpha1.ReleaseEnvironmentStatus) string {
+// busyJob returns the step of an environment of r that is a Job and has not ended, "" if there is none. One that is known
+// not to be there holds nothing up.
+func (d *decider) busyJob(r *journey, at *v1alpha1.ReleaseEnvironmentStatus) string {
 	for _, step := range at.Steps {
-		if step.Job != "" && step.Phase == v1alpha1.StepRunning {
+		if step.Job != "" && step.Phase == v1alpha1.StepRunning && !d.Jobs[StepKey{r.Name, at.Name, step.Name, at.Attempt}].Unmade {
 			return step.Name
 		}
 	}
@@ -147,7 +150,7 @@ func busyJob(at *v1alpha1.ReleaseEnvironmentStatus) string {
 func (d *decider) busy(name string) (*journey, string) {
 	for _, r := range d.releases {
 		if at := r.at(name); at != nil {
-			if job := busyJob(at); job != "" {
+			if job := d.busyJob(r, at); job != "" {
 				return r, job
 			}
 		}

@@ -354,3 +354,27 @@ func TestShortSoak(t *testing.T) {
 		})
 	}
 }
+
+// TestUnmade has a person end a Release whose Job cannot be made: only one that there may be holds that up.
+func TestUnmade(t *testing.T) {
+	for name, tt := range map[string]struct {
+		state JobState
+		stage v1alpha1.Stage
+		words string
+	}{
+		"Nowhere":  {JobState{Phase: v1alpha1.StepRunning, Unmade: true, Message: "the repository is not there"}, v1alpha1.StageFailed, "operator aborted it"},
+		"Perhaps":  {JobState{Phase: v1alpha1.StepRunning, Message: "the cluster does not answer"}, v1alpha1.StageRunning, "waits for Job migrate"},
+		"Recorded": {JobState{Phase: v1alpha1.StepRunning, Job: "migrate", UID: "u"}, v1alpha1.StageRunning, "waits for Job migrate"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := sceneOf(t, v1alpha1.Environment{Name: "prod"})
+			s.commit("r1", Plan{Before: []string{"migrate"}})
+			s.settle()
+			s.Jobs[StepKey{Release: "r1", Environment: "prod", Step: "migrate"}] = tt.state
+			s.settle()
+			s.wants("r1", "prod", v1alpha1.StageRunning, "Job migrate runs"+after(tt.state.Message))
+			s.acts("r1", "prod", v1alpha1.VerbAbort, false)
+			s.wants("r1", "prod", tt.stage, tt.words)
+		})
+	}
+}

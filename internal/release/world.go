@@ -99,7 +99,10 @@ type Check struct {
 
 // JobState is how a Job is.
 type JobState struct {
-	Phase    v1alpha1.StepPhase
+	Phase v1alpha1.StepPhase
+	// Unmade is true of one that runs in name only: it is known that there is none, and Message is what keeps it from being
+	// made. It may be made any time, and holds nothing up until it is.
+	Unmade   bool
 	Job      string
 	UID      string
 	Started  time.Time

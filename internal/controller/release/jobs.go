@@ -49,14 +49,15 @@ func (r *Reconciler) states(ctx context.Context, world *release.Service) {
 	for _, one := range world.Releases {
 		for _, env := range one.Status.Environments {
 			for _, step := range env.Steps {
-				if step.Job == "" || step.Phase != v1alpha1.StepRunning || step.Started == nil && !working(env.Stage) {
+				stopped := !working(env.Stage)
+				if step.Job == "" || step.Phase != v1alpha1.StepRunning || step.Started == nil && stopped {
 					continue // what has stopped begins nothing
 				}
 				if one.Status.Ended != nil && step.UID == "" {
 					continue // one that was made runs on, whatever has become of its Release
 				}
 				key := release.StepKey{Release: one.Name, Environment: env.Name, Step: step.Name, Attempt: env.Attempt}
-				if state, known := r.reached(ctx, asked{fleet: world.Fleet, one: one, key: key, step: step}); known {
+				if state, known := r.reached(ctx, asked{fleet: world.Fleet, one: one, key: key, step: step, stopped: stopped}); known {
 					world.Jobs[key] = state
 				}
 			}
@@ -90,9 +91,9 @@ func (r *Reconciler) state(ctx context.Context, a asked) (release.JobState, bool
 	if state, rests := r.jobs.rests(a, r.Clock.Now()); rests {
 		return state, true
 	}
-	o, err := r.order(ctx, a)
+	o, made, err := r.order(ctx, a)
 	if err != nil {
-		return r.unmade(a, err)
+		return r.unmade(a, job.Spec{}, err, made)
 	}
 	watcher := r.jobs.watcher(a.t, r.jobChanged)
 	if watcher == nil {
@@ -104,8 +105,7 @@ func (r *Reconciler) state(ctx context.Context, a asked) (release.JobState, bool
 		if o.spec.UID == "" && (!errors.As(err, &refusal) || !refusal.Temporary) {
 			return failed(err), true
 		}
-		is, _ := r.rest(a, o.spec, err)
-		return is, true
+		return r.unmade(a, o.spec, err, maybe)
 	}
 	r.jobs.rested(a.key)
 	is := release.JobState{
@@ -121,24 +121,33 @@ func (r *Reconciler) state(ctx context.Context, a asked) (release.JobState, bool
 	return is, true
 }
 
-// unmade says how a Job is that could not be prepared. Nothing is waited for without end: while a step has begun, nobody
-// can abort its Release, nor can a newer one take its place.
-func (r *Reconciler) unmade(a asked, err error) (release.JobState, bool) {
+// existence is what is known of whether a Job was made.
+type existence int
+
+const (
+	maybe existence = iota
+	nowhere
+)
+
+// unmade says how a Job is that could not be prepared, or made. Nothing is waited for without end: while there may be one,
+// nobody can abort its Release, nor can a newer one take its place.
+func (r *Reconciler) unmade(a asked, spec job.Spec, err error, is existence) (release.JobState, bool) {
+	recorded := a.step.UID != "" || spec.UID != ""
 	switch {
-	case a.step.UID == "" && errors.Is(err, errUnplanned) && a.step.Started == nil:
+	case !recorded && errors.Is(err, errUnplanned) && a.step.Started == nil:
 		return release.JobState{}, false // it was not begun, and is not
-	case a.step.UID == "" && !passes(err):
+	case !recorded && !passes(err):
 		return failed(err), true
 	}
-	is, since := r.rest(a, job.Spec{}, err)
+	state, since := r.rest(a, spec, err, is)
 	does := r.plans.plan(types.NamespacedName{Namespace: a.one.Namespace, Name: a.one.Name}, a.env.Name)
-	if limit := max(does.Deadline, leastPatience); a.step.UID == "" && r.Clock.Now().Sub(since) >= limit {
+	if limit := max(does.Deadline, leastPatience); !recorded && r.Clock.Now().Sub(since) >= limit {
 		return failed(fmt.Errorf("it could not be prepared within %s: %w", limit, err)), true
 	}
-	return is, true
+	return state, true
 }
 
-// leastPatience is how long at least is tried to prepare a Job.
+// leastPatience is how long at least is tried to prepare and to make a Job.
 const leastPatience = 10 * time.Minute
 
 func failed(err error) release.JobState {

@@ -194,6 +194,73 @@ func TestAJobIsNotPreparedForEver(t *testing.T) {
 	y.expect("for long", one, v1alpha1.StepFailed, "", "it could not be prepared within 15m0s: ")
 }
 
+// TestAJobIsNotRefusedForEver fails one that the API server refuses for now, again and again.
+func TestAJobIsNotRefusedForEver(t *testing.T) {
+	y := newYard(t)
+	one := y.brings(1, inline)
+	y.fault(answers(http.MethodPost, "/jobs", 403, "Forbidden", "exceeded quota: jobs"))
+	for range 10 {
+		y.expect("there is no room", one, v1alpha1.StepRunning, "", "exceeded quota: jobs")
+		y.clock.Step(time.Minute)
+	}
+	y.expect("for long", one, v1alpha1.StepFailed, "", "it could not be prepared within 10m0s: ")
+}
+
+// TestWhatHoldsUp says when it is known that there is no Job: only then may its Release be ended.
+func TestWhatHoldsUp(t *testing.T) {
+	for name, tc := range map[string]struct {
+		does  plan
+		fault func(http.ResponseWriter, *http.Request) bool
+		want  bool
+	}{
+		"NotPrepared":         {needsNamespace, answers(http.MethodPost, "/namespaces", 500, "InternalError", "etcd is gone"), true},
+		"NotRendered":         {among, answers("", "", 0, "", ""), true},
+		"NotPreparedNorFound": {among, answers(http.MethodGet, "/jobs", 500, "InternalError", "etcd is gone"), false},
+		"NoAnswer":            {inline, answers(http.MethodPost, "/jobs", 504, "Timeout", "it took too long"), false},
+	} {
+		y := newYard(t)
+		one := y.brings(1, tc.does)
+		y.fault(tc.fault)
+		for _, when := range []string{"at once", "while it rests"} {
+			if state, _ := y.look(one); state.Phase != v1alpha1.StepRunning || state.Unmade != tc.want {
+				t.Errorf("%s, %s: it is told to be %+v, want unmade %v", name, when, state, tc.want)
+			}
+		}
+	}
+}
+
+// TestWhatHasStoppedBeginsNothing ends a Release in an environment before its Job was seen to be made: one that was made all
+// the same is followed, and else none is made.
+func TestWhatHasStoppedBeginsNothing(t *testing.T) {
+	for name, made := range map[string]bool{"NotMade": false, "Made": true} {
+		t.Run(name, func(t *testing.T) {
+			y := newYard(t)
+			one := y.brings(1, inline)
+			uid, at := "", &one.Status.Environments[0]
+			if made {
+				uid = y.runs(one)
+				at.Steps[0].Job, at.Steps[0].UID = "migrate", ""
+				y.restart()
+				y.plans(one, inline)
+			} else {
+				y.fault(answers(http.MethodPost, "/jobs", 504, "Timeout", "it took too long"))
+				y.expect("no answer", one, v1alpha1.StepRunning, "", "it took too long")
+				y.mend()
+				y.clock.Step(pauseFirst)
+			}
+			at.Stage = v1alpha1.StageRolledBack
+			if made {
+				y.follows("it runs", one, uid)
+			} else {
+				y.expect("it has stopped", one, v1alpha1.StepFailed, "", "it was not made before its Release had stopped here")
+			}
+			if n := len(y.made()); n != map[bool]int{true: 1}[made] {
+				t.Errorf("there are %d Jobs", n)
+			}
+		})
+	}
+}
+
 // TestAStepThatIsNotPlannedIsNotBegun says nothing of a step that was noted, so that it is forgotten.
 func TestAStepThatIsNotPlannedIsNotBegun(t *testing.T) {
 	y := newYard(t)

@@ -29,7 +29,9 @@ type asked struct {
 	key   release.StepKey
 	// step is what the status says of it.
 	step v1alpha1.StepStatus
-	t    *target.Target
+	// stopped is true if its Release goes on no more there: what was made is followed, and nothing is made.
+	stopped bool
+	t       *target.Target
 }
 
 // order is a Job that was asked for, and whom it is run as.
@@ -41,6 +43,7 @@ type order struct {
 // errLasting is what the trouble wraps that no other try mends, and errUnplanned what is wrong while nobody knows what
 // the Release does.
 var (
+	errStopped   = &trouble{"it was not made before its Release had stopped here", errLasting}
 	errLasting   = errors.New("it is so at this revision")
 	errUnplanned = errors.New("it is not known what is to be done")
 )
@@ -100,19 +103,22 @@ func (a asked) blank(app *v1alpha1.App) order {
 }
 
 // order makes the Job of a step, once: it takes a render. One that was made before is found by its name, whatever has
-// become of what it was made from: it runs.
-func (r *Reconciler) order(ctx context.Context, a asked) (order, error) {
-	if o, ok := r.jobs.known(a.key); ok {
+// become of what it was made from: it runs. With an error it tells whether it is known that there is none.
+func (r *Reconciler) order(ctx context.Context, a asked) (order, existence, error) {
+	if o, ok := r.jobs.known(a.key); ok && (!a.stopped || o.spec.UID != "" || a.step.UID != "") {
 		if a.step.UID != "" {
 			o.spec.UID = a.step.UID
 		}
-		return o, nil
+		return o, maybe, nil
 	}
 	app := appOf(a.fleet, a.one, a.env)
 	app.Spec.ServiceAccountName = a.fleet.Spec.ServiceAccountName
 	o := a.blank(app)
 	var err error
-	if a.step.UID == "" {
+	switch {
+	case a.stopped:
+		err = errStopped
+	case a.step.UID == "":
 		err = r.prepare(ctx, a, app, &o)
 	}
 	if a.step.UID != "" || err != nil {
@@ -121,13 +127,13 @@ func (r *Reconciler) order(ctx context.Context, a asked) (order, error) {
 		case is:
 			o.spec = found
 		case unread != nil && (err == nil || passes(unread)):
-			return order{}, unread
-		case err != nil:
-			return order{}, err
+			return order{}, maybe, unread
+		case err != nil && a.step.UID == "":
+			return order{}, nowhere, err
 		}
 	}
 	r.jobs.remember(a.key, o)
-	return o, nil
+	return o, maybe, nil
 }
 
 // find looks for the Job of a step that may have been made, under each of its names.

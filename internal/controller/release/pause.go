@@ -25,7 +25,7 @@ type pause struct {
 
 // rest says that a Job could not be got further with, for what may pass, and since when. What is known of the Job by its
 // spec is told, so that its status names it. Its service is woken when it is to be tried again: no watch does that.
-func (r *Reconciler) rest(a asked, spec job.Spec, err error) (is release.JobState, since time.Time) {
+func (r *Reconciler) rest(a asked, spec job.Spec, err error, there existence) (is release.JobState, since time.Time) {
 	now := r.Clock.Now()
 	j := &r.jobs
 	j.mu.Lock()
@@ -43,7 +43,7 @@ func (r *Reconciler) rest(a asked, spec job.Spec, err error) (is release.JobStat
 	wait := min(pauseFirst<<min(p.tries, 10), pauseLast)
 	p.tries++
 	p.until = now.Add(wait)
-	p.state = release.JobState{Phase: v1alpha1.StepRunning, Job: spec.Name, UID: spec.UID, Message: err.Error()}
+	p.state = release.JobState{Phase: v1alpha1.StepRunning, Unmade: there == nowhere, Job: spec.Name, UID: spec.UID, Message: err.Error()}
 	p.timer = r.Clock.AfterFunc(wait, func() { r.waker.Wake(keyOf(a.one.Namespace, a.one.Spec.Fleet, a.one.Spec.Service)) })
 	if j.closed {
 		p.timer.Stop()

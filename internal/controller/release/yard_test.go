@@ -157,7 +157,9 @@ func (y *yard) look(one *v1alpha1.Release) (release.JobState, bool) {
 	if state.Job != "" {
 		step.Job, step.UID = state.Job, state.UID
 	}
-	if step.Started == nil {
+	if state.Unmade {
+		step.Started = nil
+	} else if step.Started == nil {
 		step.Started = &metav1.Time{Time: y.clock.Now()}
 	}
 	return state, true
