@@ -12,7 +12,7 @@ import (
 // it happens to it twice.
 func TestAgain(t *testing.T) {
 	for name, tc := range map[string]struct {
-		reason       string
+		reason string
 		newest course
 		last   int64
 		want   int64
