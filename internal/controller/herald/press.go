@@ -166,6 +166,9 @@ func (p *presser) hold(ctx context.Context) error {
 			continue
 		}
 		err := p.onApp(ctx, r.Spec.Service, func(app *v1alpha1.App) error {
+			if err := p.overtaken(app); err != nil {
+				return err
+			}
 			return act.Hold(app, v1alpha1.VerbHold, p.info.Username, p.action.Reason, "", p.r.Now())
 		})
 		if err != nil {
@@ -205,6 +208,9 @@ func (p *presser) rollBack(ctx context.Context) error {
 		return fmt.Errorf("list the Releases of %s: %w", releases[0].Spec.Service, err)
 	}
 	return p.onApp(ctx, releases[0].Spec.Service, func(app *v1alpha1.App) error {
+		if err := p.overtaken(app); err != nil {
+			return err
+		}
 		if app.Spec.Release != p.action.Release {
 			return fmt.Errorf("%s does not run %s now: it runs %s", p.action.Environment, p.action.Release, cmp.Or(app.Spec.Release, "what no Release brought"))
 		}
@@ -214,6 +220,18 @@ func (p *presser) rollBack(ctx context.Context) error {
 		}
 		return act.Hold(app, v1alpha1.VerbRollback, p.info.Username, p.action.Reason, to, p.r.Now())
 	})
+}
+
+// skew is how far Slack's clock may be behind ours.
+const skew = 3 * time.Second
+
+// overtaken refuses to hold anew what somebody has let go since the button was pressed: that one has seen what the press
+// did, and another process may be told of it a second time.
+func (p *presser) overtaken(app *v1alpha1.App) error {
+	if h := app.Spec.Hold; h != nil && h.Ended != nil && p.action.Pressed.Add(skew).Before(h.Ended.At.Time) {
+		return fmt.Errorf("%s has been resumed in %s since you pressed: press again if you want it all the same", app.Spec.Service, app.Spec.Environment)
+	}
+	return nil
 }
 
 // onApp changes the App of a service of the Fleet.

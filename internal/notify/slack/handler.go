@@ -48,6 +48,9 @@ type Action struct {
 	Groups []string
 	// Reason is a sentence for the record.
 	Reason string
+	// Pressed is when, by Slack's clock, in whole seconds. A press is taken once by each process: what has become of it since
+	// is for whoever acts to see.
+	Pressed time.Time
 }
 
 // Desk is a channel in which the events of a fleet are told: it says what proves a press there, and who may press.
@@ -157,6 +160,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	p.sitDown(proven)
+	p.action.Pressed = sent
 	switch fresh, err := h.enqueue(signature, sent, p, ours); {
 	case err != nil:
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)

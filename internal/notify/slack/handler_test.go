@@ -35,6 +35,7 @@ func TestAPress(t *testing.T) {
 	want := []slack.Action{{
 		Verb: slack.Approve, Fleet: "shop", Service: "checkout", Release: "checkout-1", Group: "g1", Environment: "production",
 		Person: "alice@example.com", Groups: []string{"sre"}, Reason: "by a button in Slack, pressed by " + alice,
+		Pressed: o.clock.Now().Truncate(time.Second),
 	}}
 	if diff := cmp.Diff(want, o.did()); diff != "" {
 		t.Error(diff)
