@@ -16,24 +16,35 @@ import (
 	"github.com/sengu-dev/sengu/internal/release"
 )
 
-// app writes down what people did to an App.
+// app writes down what people did to an App, also what was replaced since it was last asked.
 func (r *Reconciler) app(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	for _, was := range r.replaced.of(req.NamespacedName) {
+		if err := r.acts(ctx, was); err != nil {
+			return ctrl.Result{}, err
+		}
+		r.replaced.written(req.NamespacedName, was)
+	}
 	app := &v1alpha1.App{}
 	if err := r.Client.Get(ctx, req.NamespacedName, app); err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
+	return ctrl.Result{}, r.acts(ctx, app)
+}
+
+// acts writes down what people did to an App as far as it tells.
+func (r *Reconciler) acts(ctx context.Context, app *v1alpha1.App) error {
 	releases, err := r.whoMayTell(ctx, app)
 	if err != nil {
-		return ctrl.Result{}, err
+		return err
 	}
 	events, err := r.unrecorded(ctx, app, release.AppStory(app, releases))
 	if err == nil {
 		err = r.write(ctx, events)
 	}
 	if err != nil {
-		return ctrl.Result{}, fmt.Errorf("write down what was done to App %s: %w", app.Name, err)
+		return fmt.Errorf("write down what was done to App %s: %w", app.Name, err)
 	}
-	return ctrl.Result{}, nil
+	return nil
 }
 
 // whoMayTell lists the Releases of a service while one of them may tell of the end of a hold of its App.

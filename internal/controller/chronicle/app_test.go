@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -12,9 +14,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
@@ -191,5 +195,74 @@ func TestRetriesAreCapped(t *testing.T) {
 	}
 	if last != 30*time.Second {
 		t.Errorf("after many failures, the next try is %v later", last)
+	}
+}
+
+// away is a store that cannot be written to.
+type away struct{ Store }
+
+func (away) Append(context.Context, ...history.Event) (int, error) {
+	return 0, errors.New("the database is away")
+}
+
+// TestReplacedWhileTheStoreIsAway holds, resumes and holds again while nothing can be written down, and deletes the App.
+func TestReplacedWhileTheStoreIsAway(t *testing.T) {
+	d := newDesk(t, 10)
+	d.Log = slog.New(slog.DiscardHandler)
+	d.replaced.log = d.Log
+	queue := workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[reconcile.Request]())
+	t.Cleanup(queue.ShutDown)
+	watch := d.replaced.handler()
+	req := ctrl.Request{NamespacedName: client.ObjectKeyFromObject(d.app)}
+	becomes := func(change func(*v1alpha1.AppSpec)) {
+		t.Helper()
+		old := d.app.DeepCopy()
+		change(&d.app.Spec)
+		if err := d.Client.Update(t.Context(), d.app); err != nil {
+			t.Fatal(err)
+		}
+		watch.Update(t.Context(), event.UpdateEvent{ObjectOld: old, ObjectNew: d.app.DeepCopy()}, queue)
+	}
+	pins := func(tag string, days int) func(*v1alpha1.AppSpec) {
+		return func(s *v1alpha1.AppSpec) {
+			s.Pin = &v1alpha1.Pin{By: "cyd", At: daysAgo(days), Until: daysAgo(days - 1), Image: "web:" + tag, Reason: "try " + tag}
+		}
+	}
+	d.Store = away{d.store}
+	becomes(holds("ann", "sale", 5))
+	becomes(resumes("ben", 4))
+	becomes(holds("cyd", "stock", 3))
+	becomes(pins("a", 3))
+	becomes(pins("b", 2))
+	becomes(func(s *v1alpha1.AppSpec) { s.Hold = nil })
+	for range 2 {
+		if _, err := d.Reconciler.app(t.Context(), req); err == nil {
+			t.Fatal("it is written down while the store is away")
+		}
+	}
+	if err := d.Client.Delete(t.Context(), d.app); err != nil {
+		t.Fatal(err)
+	}
+	watch.Delete(t.Context(), event.DeleteEvent{Object: d.app.DeepCopy()}, queue)
+	if queue.Len() != 1 {
+		t.Errorf("%d Apps are asked, want one", queue.Len())
+	}
+	d.Store = d.store
+	if _, err := d.Reconciler.app(t.Context(), req); err != nil {
+		t.Fatal(err)
+	}
+	var told []string
+	err := d.store.Walk(t.Context(), history.Filter{}, func(e history.Event) error {
+		told = append(told, fmt.Sprintf("%s by %s: %s", e.Kind, e.By, e.Why))
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(told)
+	d.wants(told, "held by ann: sale", "held by cyd: stock", "pinned by cyd: try a", "pinned by cyd: try b", "resumed by ben: ",
+		"unpinned by sengu: its time was over", "unpinned by sengu: its time was over")
+	if len(d.replaced.apps) != 0 {
+		t.Errorf("what is written down is kept: %v", d.replaced.apps)
 	}
 }

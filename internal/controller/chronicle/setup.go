@@ -15,10 +15,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
-	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
@@ -46,6 +44,8 @@ type Reconciler struct {
 	// Now is the clock; time.Now when nil.
 	Now func() time.Time
 
+	replaced replaced
+
 	mu sync.Mutex
 	// told is the number of the last transition of each Release that is in the store.
 	told map[types.UID]int64
@@ -54,8 +54,7 @@ type Reconciler struct {
 const (
 	// writers is how many objects are written down at once.
 	writers = 4
-	// firstRetry and lastRetry are the shortest and the longest time until what could not be written down is tried again. An
-	// App tells of its last hold only: what is replaced before it is written down is lost.
+	// firstRetry and lastRetry are the shortest and the longest time until what could not be written down is tried again.
 	firstRetry = 5 * time.Millisecond
 	lastRetry  = 30 * time.Second
 )
@@ -67,7 +66,7 @@ func retries() workqueue.TypedRateLimiter[reconcile.Request] {
 
 // Setup registers r with mgr.
 func (r *Reconciler) Setup(mgr ctrl.Manager) error {
-	r.told = map[types.UID]int64{}
+	r.told, r.replaced.log = map[types.UID]int64{}, r.Log
 	if r.Now == nil {
 		r.Now = time.Now
 	}
@@ -81,7 +80,7 @@ func (r *Reconciler) Setup(mgr ctrl.Manager) error {
 	}
 	err = ctrl.NewControllerManagedBy(mgr).
 		Named("chronicle-apps").
-		For(&v1alpha1.App{}, builder.WithPredicates(predicate.NewPredicateFuncs(tells))).
+		Watches(&v1alpha1.App{}, r.replaced.handler()).
 		WithOptions(controller.Options{RateLimiter: retries()}).
 		Complete(reconcile.Func(r.app))
 	if err != nil {
