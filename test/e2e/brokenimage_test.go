@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -121,4 +122,35 @@ func (s *sengu) healthIs(service, env string, health v1alpha1.HealthStatus) erro
 		return fmt.Errorf("%s in %s is %s: %s", service, env, a.Status.Health, why(a.Status.Why))
 	}
 	return nil
+}
+
+// crashes has the Pod of an image, which was ready, crash again and again.
+func (s *sengu) crashes(namespace, image string) {
+	s.Helper()
+	s.eventually("the Pod of "+image+" crashes", func() error {
+		var pods corev1.PodList
+		if err := s.dev.List(s.Context(), &pods, client.InNamespace(namespace)); err != nil {
+			return err
+		}
+		i := slices.IndexFunc(pods.Items, func(pod corev1.Pod) bool { return pod.Spec.Containers[0].Image == image && len(pod.Status.ContainerStatuses) > 0 })
+		if i < 0 {
+			return errors.New("there is none on a node")
+		}
+		pod := &pods.Items[i]
+		if pod.Annotations["localplane.sengu.dev/hold"] == "" { // else the simulated node has it recover
+			pod.Annotations = map[string]string{"localplane.sengu.dev/hold": "true"}
+			if err := s.dev.Update(s.Context(), pod); err != nil {
+				return err
+			}
+		}
+		for j := range pod.Status.Conditions {
+			if c := &pod.Status.Conditions[j]; c.Type == corev1.PodReady || c.Type == corev1.ContainersReady {
+				c.Status = corev1.ConditionFalse
+			}
+		}
+		is := &pod.Status.ContainerStatuses[0]
+		is.Ready, is.RestartCount = false, 5
+		is.State = corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff", Message: "back-off restarting failed container"}}
+		return s.dev.Status().Update(s.Context(), pod)
+	})
 }

@@ -288,3 +288,36 @@ func TestTenants(t *testing.T) {
 		t.Errorf("t2 is at %.7s", got)
 	}
 }
+
+// TestBrokenWhileAway has what soaks in staging break while Sengu is stopped, until the soak would have been over: it is not
+// passed on by what was so before, and staging is brought back.
+func TestBrokenWhileAway(t *testing.T) {
+	t.Parallel()
+	const good, bad = "registry.example.com/web:1", "registry.example.com/web:2"
+	s := newTimedSengu(t, monday, inOrder(func(e *v1alpha1.Environment) {
+		if e.Name == "staging" {
+			e.Soak = &metav1.Duration{Duration: 10 * time.Minute}
+		}
+	}, "staging", "production"))
+	staging := s.target + "-staging"
+	first := s.repo.commit(running("web", good, true, "staging", "production"))
+	s.synced(first, 2)
+	head := s.repo.commit(running("web", bad, true, "staging", "production"))
+	s.becomes("web", head, "staging", v1alpha1.StageVerifying)
+	s.stop()
+	s.crashes(staging, bad)
+	s.clock.Step(time.Hour)
+	s.start()
+	s.eventually("the Release says what is wrong", func() error {
+		is := at(s.release("web", head), "staging")
+		if text := why(is.Why); is.Unhealthy == nil || !strings.Contains(text, "CrashLoopBackOff") {
+			return fmt.Errorf("it is %s and says %q", is.Stage, text)
+		}
+		return nil
+	})
+	s.clock.Step(11 * time.Minute)
+	s.becomes("web", head, "staging", v1alpha1.StageRolledBack)
+	if got := s.revision("web", "production"); got != first {
+		t.Errorf("production is at %.7s, not at what was good", got)
+	}
+}
