@@ -207,6 +207,21 @@ func (r *roster) steer(service string, c course) {
 	}
 }
 
+// unsteer takes back a Release that is gone, for the newest that is left of its service, and reports whether the service
+// has to be looked at.
+func (r *roster) unsteer(service, release string, left course) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.courses[service].Release != release {
+		return false
+	}
+	if r.courses[service] = left; left.Release == "" {
+		delete(r.courses, service)
+	}
+	r.touched[service], r.suspects[service] = struct{}{}, struct{}{}
+	return true
+}
+
 // lose notes that somebody deleted an App, which was not on its way out, also if its removal still waits for its gates.
 func (r *roster) lose(app *v1alpha1.App) {
 	r.mu.Lock()

@@ -244,6 +244,30 @@ func (r *Reconciler) releaseEvents() handler.EventHandler {
 	return handler.Funcs{
 		CreateFunc: func(_ context.Context, e event.CreateEvent, _ queue) { seen(e.Object) },
 		UpdateFunc: func(_ context.Context, e event.UpdateEvent, _ queue) { seen(e.ObjectNew) },
+		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, _ queue) {
+			if release, ok := e.Object.(*v1alpha1.Release); ok {
+				r.releaseDeleted(ctx, release)
+			}
+		},
+	}
+}
+
+// releaseDeleted looks at a service anew whose newest Release somebody has deleted: what Git says is still to be delivered.
+func (r *Reconciler) releaseDeleted(ctx context.Context, gone *v1alpha1.Release) {
+	key := types.NamespacedName{Namespace: gone.Namespace, Name: gone.Spec.Fleet}
+	var left v1alpha1.ReleaseList
+	if err := r.Client.List(ctx, &left, client.InNamespace(gone.Namespace), origin.OfService(gone.Spec.Fleet, gone.Spec.Service), client.UnsafeDisableDeepCopy); err != nil {
+		r.Log.Error("look at a service whose Release was deleted", "release", gone.Name, "error", err)
+		return
+	}
+	var newest course
+	for i := range left.Items {
+		if c := courseOf(&left.Items[i]); c.Sequence > newest.Sequence {
+			newest = c
+		}
+	}
+	if r.state(key).roster.unsteer(gone.Spec.Service, gone.Name, newest) {
+		r.waker.Wake(key)
 	}
 }
 
