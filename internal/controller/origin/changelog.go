@@ -121,19 +121,12 @@ func (c Changelog) authOf(ctx context.Context, fleet *v1alpha1.Fleet, source str
 		auth, err := Auth(ctx, c.Client, fleet)
 		return auth, err == nil, err
 	}
-	remotes, err := Remotes(ctx, c.Client, fleet)
-	if err != nil || remotes.Allows(source) != nil {
-		return gitrepo.Auth{}, false, err
+	remote, err := remoteOf(fleet, source)
+	if err != nil {
+		return gitrepo.Auth{}, false, nil //nolint:nilerr // people are led there by a link
 	}
-	for _, remote := range fleet.Spec.Remotes {
-		prefix := strings.TrimSuffix(remote.Prefix, "/")
-		if remote.SecretRef == nil || source != prefix && !strings.HasPrefix(source, prefix+"/") {
-			continue
-		}
-		auth, err := authOfRemote(ctx, c.Client, fleet, remote)
-		return auth, err == nil, err
-	}
-	return gitrepo.Auth{}, true, nil
+	auth, err := authOfRemote(ctx, c.Client, fleet, remote)
+	return auth, err == nil, err
 }
 
 // compareLink leads people to what lies between two commits, where a source is a page.

@@ -57,8 +57,8 @@ func trap(t *testing.T) *httptest.Server {
 	return server
 }
 
-// application is a repository with two commits, over HTTP.
-func application(t *testing.T) (url, first, second string) {
+// application is a repository with two commits, over HTTP, which anybody may read unless there is a token for it.
+func application(t *testing.T, token string) (url, first, second string) {
 	t.Helper()
 	root := t.TempDir()
 	dir := filepath.Join(root, "app.git")
@@ -78,7 +78,7 @@ func application(t *testing.T) (url, first, second string) {
 	second = git("commit-tree", tree, "-p", first, "-m", "mend ``` the @everyone cart")
 	git("update-ref", "refs/heads/main", second)
 	git("config", "uploadpack.allowAnySHA1InWant", "true")
-	server := httptest.NewServer(gitserver.New(root, gitserver.Options{}))
+	server := httptest.NewServer(gitserver.New(root, gitserver.Options{Token: token}))
 	t.Cleanup(server.Close)
 	return server.URL + "/app.git", first, second
 }
@@ -91,7 +91,18 @@ func TestChangelog(t *testing.T) {
 	server := httptest.NewServer(hub)
 	t.Cleanup(func() { server.Close(); hub.Close() })
 	host := strings.TrimPrefix(server.URL, "http://")
-	url, first, second := application(t)
+	url, first, second := application(t, "")
+	private, firstOf, secondOf := application(t, "t0ken")
+	below := func(prefix, secret string) v1alpha1.Remote {
+		if secret == "" {
+			return v1alpha1.Remote{Prefix: prefix}
+		}
+		return v1alpha1.Remote{Prefix: prefix, SecretRef: &v1alpha1.SecretReference{Name: secret}}
+	}
+	place := strings.TrimSuffix(private, "/app.git")
+	longer, nobody := fleetOf("https://git.example.com/fleet.git", "", nil), fleetOf("https://git.example.com/fleet.git", "", nil)
+	longer.Spec.Remotes = []v1alpha1.Remote{below(place, "wrong"), below(private, "git")}
+	nobody.Spec.Remotes = []v1alpha1.Remote{below(place, "git"), below(private, "")}
 	image := func(tag string) string { return host + "/shop/web:" + tag }
 	push(t, image("1"), url, first)
 	push(t, image("2"), url, second)
@@ -100,6 +111,8 @@ func TestChangelog(t *testing.T) {
 	push(t, image("hostile"), "https://git.example.com/a) [@everyone](x", second)
 	push(t, image("hostile-1"), "https://git.example.com/a) [@everyone](x", first)
 	push(t, image("silent"), "", "")
+	push(t, image("private-1"), private, firstOf)
+	push(t, image("private"), private, secondOf)
 	elsewhere := trap(t).URL + "/app.git"
 	push(t, image("port"), elsewhere, second)
 	push(t, image("port-1"), elsewhere, first)
@@ -110,7 +123,7 @@ func TestChangelog(t *testing.T) {
 	}
 	t.Cleanup(client.Close)
 	store := gitrepotest.Open(t, t.TempDir(), gitrepo.Options{})
-	log := origin.Changelog{Client: secrets{"git": {"token": "t0ken"}}, Registry: client, Repositories: store}
+	log := origin.Changelog{Client: secrets{"git": {"token": "t0ken"}, "wrong": {"token": "other"}}, Registry: client, Repositories: store}
 	allowed := fleetOf("https://git.example.com/fleet.git", "", nil)
 	allowed.Spec.Remotes = []v1alpha1.Remote{{Prefix: strings.TrimSuffix(url, "/app.git")}}
 	for _, test := range []struct {
@@ -128,6 +141,8 @@ func TestChangelog(t *testing.T) {
 		{"hostile", allowed, "hostile-1", "hostile", "Built from `https://git.example.com/a) [@everyone](x`, `"},
 		{"silent", allowed, "silent", "2", ""},
 		{"the Fleet's own, at another port", fleetOf(url, "git", nil), "port-1", "port", fmt.Sprintf("%.7s mend ``` the @everyone cart (dev)\n````\n", second)},
+		{"the longest remote", longer, "private-1", "private", fmt.Sprintf("%.7s mend ``` the @everyone cart (dev)\n````\n", secondOf)},
+		{"not allowed by the longest", nobody, "private-1", "private", "`" + private + "`"},
 		{"not there", allowed, "1", "3", "What lies between them is not known: `"},
 	} {
 		got, err := log.Between(t.Context(), test.fleet, image(test.from), image(test.to))
