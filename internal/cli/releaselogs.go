@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
 )
@@ -35,6 +36,11 @@ that of the first environment where the step ran; ` + "`sengu release show`" + `
 }
 
 func (p *program) releaseLogs(ctx context.Context, word, step string, sc scope, server string) error {
+	for what, name := range map[string]string{"step": step, "environment": sc.env} {
+		if name != "" && len(validation.IsDNS1123Subdomain(name)) > 0 {
+			return usageError{fmt.Errorf("%q is no name of a %s: it has lower-case letters, digits, - and .", name, what)}
+		}
+	}
 	_, snap, err := p.snap(ctx)
 	if err != nil {
 		return err

@@ -103,7 +103,7 @@ func (p *program) watchRelease(ctx context.Context, pl *plane, name string, seen
 				p.printf("\n%s", snap.picture(p.now(), r, c))
 			}
 		}
-		return r.Status.Ended != nil || stands, nil
+		return r.Status.Ended != nil && takenIn(r) || stands, nil
 	})
 	if errors.Is(err, context.Canceled) {
 		return nil
@@ -114,11 +114,14 @@ func (p *program) watchRelease(ctx context.Context, pl *plane, name string, seen
 	return err
 }
 
+// takenIn reports whether Sengu has taken in what people have done to r: until then it may go on, also after its end.
+func takenIn(r *v1alpha1.Release) bool { return int(r.Status.HandledActions) >= len(r.Spec.Actions) }
+
 // standsBeforePerson reports whether r goes no further before a person does something: a gate that a person opens is the
 // first that is closed before an environment, and nothing of r is at work in another or about to go in there.
 func standsBeforePerson(r *v1alpha1.Release) bool {
-	if int(r.Status.HandledActions) < len(r.Spec.Actions) {
-		return false // a person has done something that Sengu has not taken in, perhaps the very thing
+	if !takenIn(r) {
+		return false // perhaps somebody has done the very thing
 	}
 	found := false
 	for i := range r.Status.Environments {

@@ -156,3 +156,44 @@ func TestApproveInManyGroups(t *testing.T) {
 		t.Errorf("abort ends with %d and %s", got, out)
 	}
 }
+
+// TestPromoteWaits promotes a Release that has ended, and follows it: it goes on once Sengu has taken that in.
+func TestPromoteWaits(t *testing.T) {
+	p, kubeconfig := installed(t)
+	namespace := testenv.Plane(t).Namespace(t)
+	r := waiter(t, p, namespace)
+	p.becomes(t.Context(), t, r, "Failed", 0)
+	ends := func(ended any, stage string) {
+		t.Helper()
+		status, err := json.Marshal(map[string]any{"status": map[string]any{"stage": stage, "ended": ended}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Status().Patch(t.Context(), r, client.RawPatch(types.MergePatchType, status)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ends(then, "Failed")
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	out, code := &output{}, make(chan int, 1)
+	go func() {
+		args := []string{"release", "promote", "checkout", "-e", "develop", "--wait", "-n", namespace, "--kubeconfig", kubeconfig}
+		code <- cli.Run(ctx, args, strings.NewReader(""), out, out, func(string) string { return "" })
+	}()
+	out.has(t, "promoted to develop")
+	testenv.Eventually(t, patience, func() error {
+		if err := p.Get(t.Context(), client.ObjectKeyFromObject(r), r); err != nil {
+			return err
+		}
+		if actions, _, _ := unstructured.NestedSlice(r.Object, "spec", "actions"); len(actions) != 1 {
+			return fmt.Errorf("%d actions are recorded: %s", len(actions), out)
+		}
+		return nil
+	})
+	ends(nil, "Running")
+	p.becomes(t.Context(), t, r, "Done", 1)
+	if got := <-code; got != 0 || !strings.Contains(out.String(), "\nWaits: production: it waits for an approval by sre") {
+		t.Errorf("it ends with %d:\n%s", got, out)
+	}
+}
