@@ -10,8 +10,9 @@ import (
 )
 
 // quarantined names the Releases of a service without which it would be forgotten which images failed: the newest, at
-// most so many, that failed with an image which is in quarantine, and those that passed before where these failed, by
-// which it is known that the image was new there.
+// most so many, that failed with an image which is in quarantine, those that passed before where these failed, by which
+// it is known that the image was new there, and those that passed there since with another image of theirs, which is in
+// quarantine no more.
 func quarantined(all []v1alpha1.Release, most int) map[string]bool {
 	sorted := make([]*v1alpha1.Release, 0, len(all))
 	for i := range all {
@@ -31,9 +32,17 @@ func quarantined(all []v1alpha1.Release, most int) map[string]bool {
 		most--
 		names[one.Name] = true
 		for _, env := range failed {
-			before := slices.IndexFunc(sorted[i+1:], func(r *v1alpha1.Release) bool { return stageIn(r, env) == v1alpha1.StageDone })
+			before := slices.IndexFunc(sorted[i+1:], func(r *v1alpha1.Release) bool { return passed(r, env) })
 			if before >= 0 {
 				names[sorted[i+1+before].Name] = true
+			}
+			for _, image := range imagesIn(one, env) {
+				since := slices.IndexFunc(sorted[:i], func(r *v1alpha1.Release) bool {
+					return passed(r, env) && !placeIn(r, env).Unchanged && slices.Contains(imagesIn(r, env), image)
+				})
+				if since >= 0 {
+					names[sorted[since].Name] = true
+				}
 			}
 		}
 	}
@@ -56,10 +65,31 @@ func failedWith(one *v1alpha1.Release, bad []string) []string {
 }
 
 func stageIn(one *v1alpha1.Release, environment string) v1alpha1.Stage {
+	return placeIn(one, environment).Stage
+}
+
+// placeIn is how far a Release has come in an environment.
+func placeIn(one *v1alpha1.Release, environment string) v1alpha1.ReleaseEnvironmentStatus {
 	for _, at := range one.Status.Environments {
 		if at.Name == environment {
-			return at.Stage
+			return at
 		}
 	}
-	return ""
+	return v1alpha1.ReleaseEnvironmentStatus{}
+}
+
+// passed reports whether a Release has passed an environment with its own images.
+func passed(one *v1alpha1.Release, environment string) bool {
+	at := placeIn(one, environment)
+	return at.Stage == v1alpha1.StageDone && at.Pinned == ""
+}
+
+// imagesIn are the images that a Release brings to an environment.
+func imagesIn(one *v1alpha1.Release, environment string) []string {
+	for _, env := range one.Spec.Environments {
+		if env.Name == environment {
+			return env.Images
+		}
+	}
+	return nil
 }

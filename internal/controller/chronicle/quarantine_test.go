@@ -45,6 +45,35 @@ func TestQuarantined(t *testing.T) {
 	}
 }
 
+// TestQuarantinedOfTwo has two images fail at once, one of which passes later; and one fail where another was pinned before.
+func TestQuarantinedOfTwo(t *testing.T) {
+	all := []v1alpha1.Release{one(1, "web:1", v1alpha1.StageDone), one(2, "web:2", v1alpha1.StageDone), one(3, "web:3", v1alpha1.StageRolledBack), one(4, "web:3", v1alpha1.StageDone)}
+	all[1].Status.Environments[0].Pinned = "web:pr"
+	for i := range all {
+		image := "proxy:1"
+		if i == 2 {
+			image = "proxy:2"
+		}
+		all[i].Spec.Environments[0].Images = append(all[i].Spec.Environments[0].Images, image)
+	}
+	for i := 5; i < 20; i++ {
+		all = append(all, one(i, "web:4", v1alpha1.StageDone))
+	}
+	names := quarantined(all, 10)
+	if diff := cmp.Diff([]string{"r1", "r3", "r4"}, slices.Sorted(maps.Keys(names))); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	var left []*v1alpha1.Release
+	for i := range all {
+		if names[all[i].Name] || i >= 11 {
+			left = append(left, &all[i])
+		}
+	}
+	if diff := cmp.Diff([]string{"proxy:2"}, release.Quarantine(left)); diff != "" {
+		t.Errorf("quarantine does not outlive what is deleted\n%s", diff)
+	}
+}
+
 // TestQuarantinedBounded keeps no more than so many failures.
 func TestQuarantinedBounded(t *testing.T) {
 	all := []v1alpha1.Release{one(1, "web:0", v1alpha1.StageDone)}
