@@ -132,7 +132,9 @@ func (s *sengu) crashes(namespace, image string) {
 		if err := s.dev.List(s.Context(), &pods, client.InNamespace(namespace)); err != nil {
 			return err
 		}
-		i := slices.IndexFunc(pods.Items, func(pod corev1.Pod) bool { return pod.Spec.Containers[0].Image == image && len(pod.Status.ContainerStatuses) > 0 })
+		i := slices.IndexFunc(pods.Items, func(pod corev1.Pod) bool {
+			return pod.Spec.Containers[0].Image == image && len(pod.Status.ContainerStatuses) > 0
+		})
 		if i < 0 {
 			return errors.New("there is none on a node")
 		}
