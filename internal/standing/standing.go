@@ -64,6 +64,11 @@ type Writer struct {
 	Created metav1.Time `json:"created"`
 }
 
+// WriterFor returns a Fleet as a writer.
+func WriterFor(fleet *v1alpha1.Fleet) Writer {
+	return Writer{UID: string(fleet.UID), Created: fleet.CreationTimestamp}
+}
+
 // YieldsTo reports whether w has to leave the record to another Fleet, which was made later under the same name.
 func (w Writer) YieldsTo(other Writer) bool {
 	if w.Created.Equal(&other.Created) {
@@ -85,7 +90,7 @@ func WriterOf(files map[string][]byte) Writer {
 func Of(fleet *v1alpha1.Fleet, apps []v1alpha1.App, clusters []v1alpha1.Cluster) Record {
 	r := Record{
 		Apps: AppsOf(fleet.Name, apps), Fleet: *fleet.Spec.DeepCopy(), Clusters: map[string]v1alpha1.ClusterSpec{},
-		Writer: Writer{UID: string(fleet.UID), Created: fleet.CreationTimestamp},
+		Writer: WriterFor(fleet),
 	}
 	for i := range clusters {
 		if fleet.Spec.DeliversTo(clusters[i].Name) {

@@ -57,28 +57,34 @@ func believe(ctx context.Context, fleet *v1alpha1.Fleet, repository *gitrepo.Rep
 	}
 	onBranch := map[string]bool{}
 	for _, was := range record.Apps {
-		env, ok := layout.Environment(fleet, was.Environment)
-		if !ok {
-			continue // nothing is made of it
-		}
-		at, wrong := layout.Place{Service: was.Service, Environment: was.Environment, Path: was.Source.Path}, ""
-		if place, ok := folders.Place(was.Source.Path); !ok || place != at {
-			wrong = fmt.Sprintf("ran from %q, which the layout of this fleet does not give it", was.Source.Path)
-		} else if want := layout.SpecOf(fleet, env, at, was.Source.Revision).Source; want != was.Source {
-			wrong = fmt.Sprintf("ran in namespace %s of cluster %s, and this fleet delivers it to %s of %s", was.Source.Namespace, was.Source.Cluster, want.Namespace, want.Cluster)
-		} else if known, asked := onBranch[was.Source.Revision]; !asked {
-			if known, err = repository.IsAncestor(ctx, was.Source.Revision, head); err != nil {
-				return fmt.Errorf("find out whether %s was on branch %s: %w", was.Source.Revision, fleet.Spec.Git.Branch, err)
+		wrong := misplaced(fleet, folders, was)
+		revision := was.Source.Revision
+		if _, asked := onBranch[revision]; !asked && wrong == "" {
+			if onBranch[revision], err = repository.IsAncestor(ctx, revision, head); err != nil {
+				return fmt.Errorf("find out whether %s was on branch %s: %w", revision, fleet.Spec.Git.Branch, err)
 			}
-			onBranch[was.Source.Revision] = known
 		}
-		if wrong == "" && !onBranch[was.Source.Revision] {
-			wrong = fmt.Sprintf("ran %.7s, which is not on branch %s", was.Source.Revision, fleet.Spec.Git.Branch)
+		if wrong == "" && !onBranch[revision] {
+			wrong = fmt.Sprintf("ran %.7s, which is not on branch %s", revision, fleet.Spec.Git.Branch)
 		}
-		if wrong != "" {
+		if _, known := layout.Environment(fleet, was.Environment); known && wrong != "" {
 			return fmt.Errorf("the record at %s says that %s in %s %s: `sengu restore %s --fleet %s` shows it and brings it back; "+
 				"delete the ref to begin with the branch", standing.Ref(fleet.Name), was.Service, was.Environment, wrong, fleet.Spec.Git.URL, fleet.Name)
 		}
 	}
 	return nil
+}
+
+// misplaced says where an App of a record ran, if that is not where a Fleet has it.
+func misplaced(fleet *v1alpha1.Fleet, folders layout.Layout, was standing.App) string {
+	env, _ := layout.Environment(fleet, was.Environment)
+	at := layout.Place{Service: was.Service, Environment: was.Environment, Path: was.Source.Path}
+	if place, ok := folders.Place(was.Source.Path); !ok || place != at {
+		return fmt.Sprintf("ran from %q, which the layout of this fleet does not give it", was.Source.Path)
+	}
+	want := layout.SpecOf(fleet, env, at, was.Source.Revision).Source
+	if want != was.Source {
+		return fmt.Sprintf("ran in namespace %s of cluster %s, and this fleet delivers it to %s of %s", was.Source.Namespace, was.Source.Cluster, want.Namespace, want.Cluster)
+	}
+	return ""
 }

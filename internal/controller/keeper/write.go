@@ -57,8 +57,7 @@ func (r *Reconciler) write(ctx context.Context, fleet *v1alpha1.Fleet, what stal
 	if err != nil && !errors.Is(err, gitrepo.ErrStateMissing) {
 		return "", err
 	}
-	mine := standing.Writer{UID: string(fleet.UID), Created: fleet.CreationTimestamp}
-	if other := standing.WriterOf(there.Files); mine.YieldsTo(other) {
+	if other := standing.WriterOf(there.Files); standing.WriterFor(fleet).YieldsTo(other) {
 		return "", fmt.Errorf("another fleet %s, made at %s in another place where Sengu runs, writes to %s of the same repository what it runs: give one of the two another name",
 			fleet.Name, other.Created.UTC().Format(time.RFC3339), update.Ref)
 	}
