@@ -60,7 +60,7 @@ func believe(ctx context.Context, fleet *v1alpha1.Fleet, repository *gitrepo.Rep
 		wrong := misplaced(fleet, folders, was)
 		revision := was.Source.Revision
 		if _, asked := onBranch[revision]; !asked && wrong == "" {
-			if onBranch[revision], err = repository.IsAncestor(ctx, revision, head); err != nil {
+			if onBranch[revision], err = repository.IsAncestor(ctx, revision, head); err != nil && !errors.Is(err, gitrepo.ErrUnknownRevision) {
 				return fmt.Errorf("find out whether %s was on branch %s: %w", revision, fleet.Spec.Git.Branch, err)
 			}
 		}

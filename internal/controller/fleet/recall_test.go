@@ -20,6 +20,7 @@ func TestRecallStanding(t *testing.T) {
 	}{
 		"OnTheBranch":      {change: func(*standing.App, string) {}},
 		"NotOnTheBranch":   {change: func(was *standing.App, later string) { was.Source.Revision = later }, want: "which is not on branch main"},
+		"Nowhere":          {change: func(was *standing.App, _ string) { was.Source.Revision = strings.Repeat("0", 40) }, want: "ran 0000000, which is not on branch main"},
 		"AnotherCluster":   {change: func(was *standing.App, _ string) { was.Source.Cluster = "prod" }, want: "ran in namespace web of cluster prod, and this fleet delivers it to web of dev"},
 		"AnotherNamespace": {change: func(was *standing.App, _ string) { was.Source.Namespace = "kube-system" }, want: "ran in namespace kube-system of cluster dev"},
 		"AnotherFolder":    {change: func(was *standing.App, _ string) { was.Source.Path = "apps/web/staging" }, want: `ran from "apps/web/staging", which the layout`},
