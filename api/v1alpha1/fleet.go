@@ -217,6 +217,12 @@ func (s *FleetSpec) DeliversTo(cluster string) bool {
 	return slices.ContainsFunc(s.Environments, func(e Environment) bool { return e.Cluster == cluster })
 }
 
+// LetIn reports whether the repository has let the Fleet in, by a fetch that ended well since it is the one of the spec. What
+// a mirror holds may be there because another Fleet was let in.
+func (f *Fleet) LetIn() bool {
+	return f.Status.Repository != "" && f.Status.Repository == f.Spec.Git.URL
+}
+
 // FleetStatus is what Sengu has found in the repository.
 type FleetStatus struct {
 	// observedGeneration is the generation of the spec that this status is about.
@@ -230,6 +236,9 @@ type FleetStatus struct {
 	// revision of the branch that the Apps have last been compared with.
 	// +optional
 	Revision string `json:"revision,omitempty"`
+	// repository that revision is of, as git.url names it: it has let the Fleet in.
+	// +optional
+	Repository string `json:"repository,omitempty"`
 	// comparing is how many services are still being compared with that revision.
 	// +optional
 	Comparing int32 `json:"comparing,omitempty"`

@@ -44,6 +44,7 @@ func (r *Repository) Fetch(ctx context.Context, branch string, auth Auth) (Revis
 	if err != nil {
 		return Revision{}, err
 	}
+	r.show(rev.Hash, auth)
 	r.maintainSoon()
 	return rev, nil
 }

@@ -39,6 +39,7 @@ type street struct {
 	r          *Reconciler
 	fleet      *v1alpha1.Fleet
 	st         *state
+	store      *gitrepo.Store
 	repository *gitrepo.Repository
 	bare       string
 	sequence   int64
@@ -59,7 +60,8 @@ func newStreet(t *testing.T, content map[string]string) *street {
 		Git: v1alpha1.GitSource{URL: server.URL + "/fleet.git", Branch: "main"}, Layout: "apps/{service}/{environment}", Promote: v1alpha1.PromoteCommit,
 		Environments: []v1alpha1.Environment{{Name: "develop", Cluster: "dev"}, {Name: "staging", Cluster: "dev", After: []string{"develop"}}},
 	}}
-	if s.repository, err = gitrepotest.Open(t, t.TempDir(), gitrepo.Options{}).Repository(s.fleet.Spec.Git.URL); err != nil {
+	s.store = gitrepotest.Open(t, t.TempDir(), gitrepo.Options{})
+	if s.repository, err = s.store.Repository(s.fleet.Spec.Git.URL); err != nil {
 		t.Fatal(err)
 	}
 	renderer, err := render.New(render.Options{Workers: 1, MemoryLimit: 2 << 30}) // a worker that is this test may carry the race detector

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -31,15 +32,32 @@ func (r *Reconciler) fetch(ctx context.Context, fleet *v1alpha1.Fleet, st *state
 		st.nextPoll = now.Add(interval(fleet))
 		st.fetchedGeneration, st.handledSync = fleet.Generation, requested
 		st.fetchErr = r.ask(ctx, fleet, st, repository)
+		if st.fetchErr != nil {
+			st.again(now)
+		}
 	}
 	head, ok := repository.Head(fleet.Spec.Git.Branch)
-	if !ok || refused(st.fetchErr) {
+	if !ok || refused(st.fetchErr) || st.fetchErr != nil && !fleet.LetIn() {
 		return "", st.fetchErr
 	}
 	return head, nil
 }
 
-// refused reports whether the remote did not let the Fleet in. The mirror may hold what another Fleet was let in for.
+// again puts the next look at a Fleet forward after an error, to retryFirst from now and then to twice as long each time, up to
+// its interval: a webhook tells of a push only once.
+func (st *state) again(now time.Time) {
+	wait := retryFirst << min(st.failures, 20)
+	st.failures++
+	if again := now.Add(wait); again.Before(st.nextPoll) {
+		st.nextPoll = again
+	}
+}
+
+// retryFirst is how long it lasts until a Fleet that could not be looked at is looked at again for the first time.
+const retryFirst = 10 * time.Second
+
+// refused reports whether the remote did not let the Fleet in. The mirror may hold what another Fleet was let in for: what it
+// holds is for a Fleet that was let in before, and only could not be answered now.
 func refused(err error) bool {
 	return errors.Is(err, gitrepo.ErrAuth) || errors.Is(err, gitrepo.ErrHostKey) || errors.Is(err, gitrepo.ErrRemoteMissing)
 }
@@ -71,6 +89,9 @@ func (r *Reconciler) observe(ctx context.Context, fleet *v1alpha1.Fleet, st *sta
 		return observation{}, err
 	}
 	baseline := fleet.Status.Revision == ""
+	if st.decided != fleet.Generation {
+		st.roster.suspectBroken() // it may be allowed now
+	}
 	everything := baseline || st.decided != fleet.Generation || st.compared == "" || st.removing.Load()
 	st.decided = 0 // until all of it has been done
 	step, err := st.atlas.Follow(ctx, fleet, repository, tree)

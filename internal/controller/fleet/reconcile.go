@@ -59,8 +59,12 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (_ ctrl.Re
 		return next, nil
 	}
 	if err != nil {
+		st.again(r.Now())
 		r.fail(fleet, "DiscoveryFailed", err)
-		return next, nil
+		return ctrl.Result{RequeueAfter: max(st.nextPoll.Sub(r.Now()), time.Second)}, nil
+	}
+	if st.fetchErr == nil {
+		st.failures = 0
 	}
 	decided := decide(observed)
 	st.removing.Store(decided.Why != "" || decided.Removing)
@@ -94,7 +98,7 @@ func interval(fleet *v1alpha1.Fleet) time.Duration {
 // report writes what was found into the status.
 func (r *Reconciler) report(fleet *v1alpha1.Fleet, st *state, revision string, p plan) {
 	fleet.Status.Comparing = comparing(fleet, revision, r.planner.pending(client.ObjectKeyFromObject(fleet)))
-	fleet.Status.Revision = revision
+	fleet.Status.Revision, fleet.Status.Repository = revision, fleet.Spec.Git.URL
 	fleet.Status.Services = int32(min(st.census.services(), 1<<30)) //nolint:gosec // bounded
 	fleet.Status.Apps = int32(min(st.census.apps, 1<<30))           //nolint:gosec // bounded
 	fleet.Status.PendingRemoval = p.Waiting

@@ -132,8 +132,10 @@ type roster struct {
 	apps map[string]map[string]struct{}
 	// readers are the Apps by what they read: by their last render, or by the one that was planned last.
 	readers origin.Readers
-	// unread are Apps whose read-set is not known for their current spec: any commit may concern them.
+	// unread are Apps whose read-set is not known for their current spec: any commit may concern them. It may concern the halves
+	// too, which are Apps, with their service, that were planned while not all could be had that they are rendered from.
 	unread map[string]struct{}
+	halves map[string]string
 	// suspects are services to be looked at although no commit touched them.
 	suspects map[string]struct{}
 	// touched are services of which something else is known than when their Apps were compared last.
@@ -144,7 +146,7 @@ type roster struct {
 
 func newRoster() *roster {
 	return &roster{
-		members: map[string]member{}, courses: map[string]course{}, readings: map[string]reading{},
+		members: map[string]member{}, courses: map[string]course{}, readings: map[string]reading{}, halves: map[string]string{},
 		apps: map[string]map[string]struct{}{}, unread: map[string]struct{}{}, suspects: map[string]struct{}{},
 		touched: map[string]struct{}{}, lost: map[string]v1alpha1.AppSpec{},
 	}
@@ -180,10 +182,13 @@ func (r *roster) put(m member) (suspect bool) {
 	return false
 }
 
-// plan records what was read for an App when its Release was planned.
-func (r *roster) plan(app string, now reading) {
+// plan records what was read for an App when its Release was planned, and whether that is all of it.
+func (r *roster) plan(app string, now reading, whole bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if delete(r.halves, app); !whole {
+		r.halves[app] = now.service
+	}
 	r.readings[app] = now
 	r.readers.Put(app+planned, now.inputs)
 }
@@ -243,6 +248,7 @@ func (r *roster) remove(name string, uid types.UID) {
 	}
 	r.readers.Remove(name)
 	delete(r.unread, name)
+	delete(r.halves, name)
 	delete(r.members, name)
 	r.unlist(old)
 	r.touched[old.Service] = struct{}{}
@@ -353,6 +359,20 @@ func (r *roster) suspected() map[string]struct{} {
 	return suspects
 }
 
+// suspectBroken makes the services be looked at whose newest Release means something that could not be rendered: what it
+// lacked may be there now.
+func (r *roster) suspectBroken() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for service, c := range r.courses {
+		for _, env := range c.Environments {
+			if env.Problem != "" {
+				r.suspects[service] = struct{}{}
+			}
+		}
+	}
+}
+
 // suspect makes a service be looked at.
 func (r *roster) suspect(service string) {
 	r.mu.Lock()
@@ -377,6 +397,9 @@ func (r *roster) concerned(changes gitrepo.Changes) map[string]struct{} {
 	keys := r.readers.Of(changes)
 	maps.Copy(keys, r.unread)
 	services := map[string]struct{}{}
+	for _, service := range r.halves {
+		services[service] = struct{}{}
+	}
 	for key := range keys {
 		name, isPlan := strings.CutSuffix(key, planned)
 		if isPlan {

@@ -11,6 +11,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -98,8 +99,10 @@ type state struct {
 	// recalled is true once it is known what the Fleet ran before, and standing is that.
 	recalled bool
 	standing []standing.App
-	// nextPoll is when the remote is asked again by itself.
+	// nextPoll is when the remote is asked again by itself, and failures how often the Fleet could not be looked at since it
+	// last could.
 	nextPoll time.Time
+	failures int
 	// fetchedGeneration and handledSync are the spec and the request that the last fetch was for.
 	fetchedGeneration int64
 	handledSync       string
@@ -281,11 +284,17 @@ func (r *Reconciler) fleetsOfSecret(ctx context.Context, secret client.Object) [
 	var requests []reconcile.Request
 	for i := range fleets.Items {
 		fleet := &fleets.Items[i]
-		if ref := fleet.Spec.Git.SecretRef; ref != nil && ref.Name == secret.GetName() {
-			key := client.ObjectKeyFromObject(fleet)
+		key := client.ObjectKeyFromObject(fleet)
+		named := func(ref *v1alpha1.SecretReference) bool { return ref != nil && ref.Name == secret.GetName() }
+		switch {
+		case named(fleet.Spec.Git.SecretRef):
 			r.state(key).pushed.Store(true)
-			requests = append(requests, reconcile.Request{NamespacedName: key})
+		case slices.ContainsFunc(fleet.Spec.Remotes, func(remote v1alpha1.Remote) bool { return named(remote.SecretRef) }):
+			r.state(key).roster.suspectBroken()
+		default:
+			continue
 		}
+		requests = append(requests, reconcile.Request{NamespacedName: key})
 	}
 	return requests
 }

@@ -253,6 +253,9 @@ func (s *survey) own(path string) (string, error) {
 
 // reads reports whether the revision holds what the intended state was rendered from.
 func (s *survey) reads(service, environment string, is v1alpha1.ReleaseEnvironment) (bool, error) {
+	if is.Digest == "" && is.Problem == "" {
+		return false, nil // what was read then is not all that it is rendered from
+	}
 	name := layout.NameOfApp(s.fleet.Name, service, environment)
 	was, known := s.st.roster.reading(name)
 	m, _ := s.st.roster.member(name)
@@ -273,7 +276,7 @@ func (s *survey) reads(service, environment string, is v1alpha1.ReleaseEnvironme
 }
 
 // render finds out what a revision renders in an environment. A failure that a new commit has to mend becomes the
-// problem of the environment; one that may pass leaves it without a digest.
+// problem of the environment; one of a remote that may pass leaves it without a digest. What else may pass is an error.
 func (s *survey) render(ctx context.Context, service string, tree render.Source, revision string, env *v1alpha1.ReleaseEnvironment) error {
 	t, _ := s.Targets.Get(types.NamespacedName{Namespace: s.fleet.Namespace, Name: env.Cluster})
 	if t == nil {
@@ -287,11 +290,11 @@ func (s *survey) render(ctx context.Context, service string, tree render.Source,
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if err != nil {
-		failure := (*render.Error)(nil)
-		if !errors.As(err, &failure) || !failure.Temporary {
-			env.Problem = short(err.Error())
-		}
+	if failure := (*render.Error)(nil); err != nil && origin.Passing(err) && !errors.As(err, &failure) {
+		return err
+	}
+	if err != nil && !origin.Passing(err) {
+		env.Problem = short(err.Error())
 	}
 	env.Digest, env.Images, env.RollbackBlocked = d.Digest, d.Images, d.Settings.Rollback.Blocked
 	inputs, readErr := rec.ReadSet()
@@ -302,7 +305,8 @@ func (s *survey) render(ctx context.Context, service string, tree render.Source,
 		inputs = d.Inputs
 	}
 	if tree == render.Source(s.tree) {
-		s.st.roster.plan(name, reading{service: service, digest: d.Digest, inputs: inputs.Paths(), state: inputs.Digest()})
+		known := reading{service: service, digest: d.Digest, inputs: inputs.Paths(), state: inputs.Digest()}
+		s.st.roster.plan(name, known, d.Digest != "" || env.Problem != "")
 	}
 	return nil
 }

@@ -34,10 +34,10 @@ func Auth(ctx context.Context, c client.Reader, fleet *v1alpha1.Fleet) (gitrepo.
 	return auth, nil
 }
 
-// Have makes sure that the mirror of a Fleet's repository holds a revision. One that it does not hold, as after the disk
-// was lost, is fetched.
+// Have makes sure that the mirror of a Fleet's repository holds a revision, and that the Fleet may read it. One that it does
+// not hold, as after the disk was lost, is fetched; while the repository has not let the Fleet in, it is asked.
 func Have(ctx context.Context, c client.Reader, fleet *v1alpha1.Fleet, repository *gitrepo.Repository, revision string) error {
-	if repository.Has(ctx, revision) {
+	if fleet.LetIn() && repository.Has(ctx, revision) {
 		return nil
 	}
 	auth, err := Auth(ctx, c, fleet)

@@ -2,7 +2,6 @@ package review
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,7 +9,6 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -20,10 +18,8 @@ import (
 	"github.com/sengu-dev/sengu/internal/controller/target"
 	"github.com/sengu-dev/sengu/internal/forge"
 	"github.com/sengu-dev/sengu/internal/gitrepo"
-	"github.com/sengu-dev/sengu/internal/kube"
 	"github.com/sengu-dev/sengu/internal/layout"
 	"github.com/sengu-dev/sengu/internal/manifest"
-	"github.com/sengu-dev/sengu/internal/render"
 )
 
 const (
@@ -183,10 +179,10 @@ func (e *examination) compare(ctx context.Context, s subject) *finding {
 	f.steps()
 	alike := err != nil && broke != nil && err.Error() == broke.Error()
 	switch {
-	case passing(err):
+	case origin.Passing(err):
 		f.Fate, f.Reason = unknown, err.Error()
 		return f
-	case err == nil && passing(broke):
+	case err == nil && origin.Passing(broke):
 		f.Fate, f.Reason = unknown, broke.Error()
 		return f
 	case err != nil && next.Digest == "" && alike && e.pr.Fork:
@@ -291,19 +287,4 @@ func (e *examination) make(ctx context.Context, f *finding, tree *gitrepo.Tree, 
 		}
 	}
 	return d, jobs, nil
-}
-
-// passing says whether something that has nothing to do with what is rendered may be the cause, so that it is worth
-// another try.
-func passing(err error) bool {
-	failure, silent := (*render.Error)(nil), (*kube.CouldNotAskError)(nil)
-	switch {
-	case err == nil:
-		return false
-	case errors.As(err, &failure):
-		return failure.Temporary
-	case errors.As(err, &silent):
-		return true
-	}
-	return apierrors.ReasonForError(err) != metav1.StatusReasonUnknown
 }

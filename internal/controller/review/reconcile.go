@@ -124,7 +124,7 @@ func (r *Reconciler) reviewAt(ctx context.Context, fleet *v1alpha1.Fleet, f forg
 		return err
 	}
 	branch, known := repository.Head(fleet.Spec.Git.Branch)
-	if !known || r.clustersKnown(ctx, fleet) != nil {
+	if !known || !fleet.LetIn() || r.clustersKnown(ctx, fleet) != nil {
 		return errUnready
 	}
 	if !was.again && was.seen.covers(fleet, was.is, branch) {

@@ -294,7 +294,7 @@ func (s *stage) observe(ctx context.Context) error {
 		return err
 	}
 	fleet := &v1alpha1.Fleet{ObjectMeta: metav1.ObjectMeta{Namespace: s.fleet.Namespace, Name: s.fleet.Name}}
-	patch := client.RawPatch("application/merge-patch+json", fmt.Appendf(nil, `{"status":{"revision":%q}}`, revision.Hash))
+	patch := client.RawPatch("application/merge-patch+json", fmt.Appendf(nil, `{"status":{"revision":%q,"repository":%q}}`, revision.Hash, s.fleet.Spec.Git.URL))
 	return s.Status().Patch(ctx, fleet, patch)
 }
 

@@ -32,7 +32,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	defer st.mu.Unlock()
 	r.open(fleet, st, st.mail.take())
 	// A Fleet that has not been compared yet may have a record that says what it has to begin with.
-	if fleet.Spec.Suspend || !fleet.DeletionTimestamp.IsZero() || fleet.Status.Revision == "" {
+	if fleet.Spec.Suspend || !fleet.DeletionTimestamp.IsZero() || fleet.Status.Revision == "" || !fleet.LetIn() {
 		r.alarm.Set(req.NamespacedName, time.Time{})
 		return ctrl.Result{}, nil
 	}

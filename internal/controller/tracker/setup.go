@@ -104,7 +104,7 @@ func followsOn() predicate.Predicate {
 		UpdateFunc: func(e event.UpdateEvent) bool {
 			before, ok1 := e.ObjectOld.(*v1alpha1.Fleet)
 			after, ok2 := e.ObjectNew.(*v1alpha1.Fleet)
-			return ok1 && ok2 && before.Status.Revision != after.Status.Revision
+			return ok1 && ok2 && (before.Status.Revision != after.Status.Revision || before.LetIn() != after.LetIn())
 		},
 	}
 }
