@@ -90,14 +90,14 @@ func (d *decider) approvals(r *journey, name string) []v1alpha1.ReleaseAction {
 	return all
 }
 
-// authors are those whose commits r would bring to an environment: its own, and those of the Releases that it took the
-// place of on the way there.
+// authors are those whose commits r would bring to an environment: its own, and those of the Releases between what runs
+// there and r, whatever has become of them, unless they changed nothing there.
 func (d *decider) authors(r *journey, name string) []string {
 	authors := []string{r.Spec.Commit.Author}
 	running := d.byName[d.places[name].Release]
 	for _, other := range d.releases {
 		newer := running == nil || other.Spec.Sequence > running.Spec.Sequence
-		if at := other.at(name); at != nil && newer && other.Spec.Sequence < r.Spec.Sequence && at.Stage != v1alpha1.StageDone {
+		if at := other.at(name); at != nil && newer && other.Spec.Sequence < r.Spec.Sequence && !at.Unchanged {
 			authors = append(authors, other.Spec.Commit.Author)
 		}
 	}

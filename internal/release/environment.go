@@ -46,12 +46,20 @@ func (d *decider) waiting(name string) []*journey {
 		}
 		before, missing := d.missing(r, name)
 		if _, skips := r.promoted(name); missing && !skips {
-			d.shut(r, name, gateAfter, fmt.Sprintf("%s comes first", before))
+			d.shut(r, name, gateAfter, d.comesFirst(r, before))
 			continue
 		}
 		all = append(all, r)
 	}
 	return all
+}
+
+// comesFirst says what an environment, which r has not passed, lacks.
+func (d *decider) comesFirst(r *journey, before string) string {
+	if r.stage(before) == v1alpha1.StageDone {
+		return before + " comes first: what this renders there was taken back"
+	}
+	return before + " comes first"
 }
 
 // admit lets the newest Release that stands before an environment in, if its gates are open. Older ones that stand there

@@ -1,7 +1,11 @@
 package release
 
 import (
+	"slices"
 	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
 )
@@ -235,4 +239,63 @@ func TestWhatFailedBeforeTheServiceEverRanIsNotTriedByAnyCommit(t *testing.T) {
 			s.wants("r2", "prod", tt.stage)
 		})
 	}
+}
+
+// TestWhatWasTakenBackGoesNoFurther rolls staging back from a change that another, newer one has passed staging with as
+// unchanged: that one brings it no further under its own name, until it is let in again.
+func TestWhatWasTakenBackGoesNoFurther(t *testing.T) {
+	s := sceneOf(t, v1alpha1.Environment{Name: "staging"}, v1alpha1.Environment{Name: "prod", After: []string{"staging"}, Approval: &v1alpha1.ApprovalRule{Required: 1}})
+	s.commit("r0", Plan{})
+	s.acts("r0", "prod", v1alpha1.VerbApprove, false)
+	s.passes("r0", "staging", "prod")
+	s.commit("r1", Plan{})
+	s.passes("r1", "staging")
+	overlay := s.commit("r2", Plan{})
+	overlay.Spec.Environments[0] = s.Releases[1].Spec.Environments[0] // which it does not change
+	s.settle()
+	s.wants("r2", "staging", v1alpha1.StageDone)
+	s.wants("r2", "prod", v1alpha1.StageWaiting, "approval")
+	s.holds("staging", "r0")
+	s.becomes("staging", v1alpha1.Healthy)
+	s.acts("r2", "prod", v1alpha1.VerbApprove, false)
+	s.wants("r2", "prod", v1alpha1.StageWaiting, "staging comes first: what this renders there was taken back")
+	s.resumes("staging")
+	s.wants("r2", "prod", v1alpha1.StageWaiting, "staging comes first: what this renders there was taken back")
+	s.becomes("staging", v1alpha1.Healthy)
+	s.wants("r1", "staging", v1alpha1.StageDone)
+	s.wants("r2", "prod", v1alpha1.StageRunning)
+}
+
+// TestAuthorsOfWhatComesBack rolls production back by two changes: the authors of both may not approve what brings them again.
+func TestAuthorsOfWhatComesBack(t *testing.T) {
+	s := sceneOf(t, v1alpha1.Environment{Name: "prod", Approval: &v1alpha1.ApprovalRule{Required: 1, NotAuthor: true}})
+	brings := func(name, author string) {
+		s.commit(name, Plan{}).Spec.Commit.Author = author
+		s.settle()
+	}
+	approves := func(name, by string) {
+		t.Helper()
+		s.pass(time.Second)
+		i := slices.IndexFunc(s.Releases, func(r *v1alpha1.Release) bool { return r.Name == name })
+		s.Releases[i] = s.Releases[i].DeepCopy()
+		s.Releases[i].Spec.Actions = append(s.Releases[i].Spec.Actions, v1alpha1.ReleaseAction{
+			Verb: v1alpha1.VerbApprove, Environment: "prod", By: by, At: metav1.NewTime(s.Now),
+		})
+		s.settle()
+	}
+	for _, is := range []struct{ name, author string }{{"r1", "ann"}, {"r2", "ben"}, {"r3", "cyd"}} {
+		brings(is.name, is.author)
+		approves(is.name, "operator")
+		s.passes(is.name, "prod")
+	}
+	s.holds("prod", "r1")
+	s.becomes("prod", v1alpha1.Healthy)
+	brings("r4", "dan")
+	s.resumes("prod")
+	for _, author := range []string{"ben", "cyd", "dan"} {
+		approves("r4", author)
+		s.wants("r4", "prod", v1alpha1.StageWaiting, "that of "+author+" does not count, who made the change")
+	}
+	approves("r4", "ann") // whose change is there
+	s.wants("r4", "prod", v1alpha1.StageRunning)
 }

@@ -243,10 +243,29 @@ func (d *decider) why(at *v1alpha1.ReleaseEnvironmentStatus, message string) *v1
 // passed reports whether r has passed an environment. One that the service is not in is passed when those before it are.
 func (d *decider) passed(r *journey, environment string) bool {
 	if at := r.at(environment); at != nil {
-		return at.Stage == v1alpha1.StageDone
+		return at.Stage == v1alpha1.StageDone && !d.retracted(r, environment)
 	}
 	_, missing := d.missing(r, environment)
 	return !missing
+}
+
+// retracted reports whether an environment that r has passed without changing anything there runs something older by now: what
+// it ran was taken back, and r would bring it further.
+func (d *decider) retracted(r *journey, environment string) bool {
+	p, intent := d.places[environment], r.intent(environment)
+	if p == nil || !r.at(environment).Unchanged {
+		return false
+	}
+	for _, other := range d.releases {
+		if stage := other.stage(environment); other.Spec.Sequence > r.Spec.Sequence && (working(stage) || stage == v1alpha1.StageDone) {
+			return false // it goes on from there
+		}
+	}
+	if intent.Gone || p.app == nil {
+		return intent.Gone && p.app != nil
+	}
+	by := d.byName[p.Release]
+	return !p.outputs(intent.Digest) || by != nil && by.stage(environment) != v1alpha1.StageDone
 }
 
 // missing returns the first environment before this one that r has not passed.

@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"slices"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -129,13 +130,24 @@ func (r *Reconciler) servicesOfFleet(ctx context.Context, fleet client.Object) [
 	return r.concerned(ctx, fleet.GetNamespace(), func(one *v1alpha1.Release) bool { return one.Spec.Fleet == fleet.GetName() })
 }
 
-// clusterChanged wakes the services with a Release on its way to a cluster that became usable, or ceased to be.
+// clusterChanged wakes the services with a Release on its way to a cluster that became usable, or ceased to be, or with a
+// Job that runs there.
 func (r *Reconciler) clusterChanged(cluster types.NamespacedName) {
 	for _, request := range r.concerned(context.Background(), cluster.Namespace, func(one *v1alpha1.Release) bool { // a read of the cache
-		return one.Status.Ended == nil && slices.ContainsFunc(one.Spec.Environments, func(env v1alpha1.ReleaseEnvironment) bool { return env.Cluster == cluster.Name })
+		there := func(env v1alpha1.ReleaseEnvironment) bool { return env.Cluster == cluster.Name }
+		return (one.Status.Ended == nil || hasJob(one)) && slices.ContainsFunc(one.Spec.Environments, there)
 	}) {
 		r.waker.Wake(request.NamespacedName)
 	}
+}
+
+// hasJob reports whether a Job of a Release has not ended, as far as is known.
+func hasJob(one *v1alpha1.Release) bool {
+	return slices.ContainsFunc(one.Status.Environments, func(env v1alpha1.ReleaseEnvironmentStatus) bool {
+		return slices.ContainsFunc(env.Steps, func(step v1alpha1.StepStatus) bool {
+			return step.UID != "" && step.Phase == v1alpha1.StepRunning
+		})
+	})
 }
 
 // servicesOfCheck names the services whose Releases have not ended and may ask a Check that came or changed: what they
@@ -206,7 +218,19 @@ func differs(a, b *v1alpha1.App) bool {
 		}
 		return app.Status.Why.Message
 	}
-	return a.Generation != b.Generation || a.Status.ObservedGeneration != b.Status.ObservedGeneration ||
+	reason := func(app *v1alpha1.App) string {
+		if c := meta.FindStatusCondition(app.Status.Conditions, v1alpha1.ConditionReady); c != nil {
+			return c.Reason
+		}
+		return ""
+	}
+	pin := func(app *v1alpha1.App) string {
+		if app.Status.Unfinished == nil {
+			return app.Status.Pinned
+		}
+		return app.Status.Pinned + " unfinished " + app.Status.Unfinished.Pinned
+	}
+	return a.Generation != b.Generation || a.Status.ObservedGeneration != b.Status.ObservedGeneration || reason(a) != reason(b) || pin(a) != pin(b) ||
 		a.Status.Revision != b.Status.Revision || a.Status.Digest != b.Status.Digest || a.Status.Sync != b.Status.Sync ||
 		a.Status.Health != b.Status.Health || ready(a) != ready(b)
 }
