@@ -74,6 +74,23 @@ func (s *sengu) grant(group, resource string, verbs []string, names ...string) {
 	})
 }
 
+// over makes a Release like one, of a Fleet that nobody looks after, which has ended while a Job of it still runs.
+func (s *sengu) over(one *v1alpha1.Release) *v1alpha1.Release {
+	s.Helper()
+	over := &v1alpha1.Release{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: "over"}, Spec: *one.Spec.DeepCopy()}
+	over.Spec.Fleet, over.Spec.Service = "elsewhere", "over"
+	s.create(s.home, over)
+	now := metav1.Now()
+	over.Status = v1alpha1.ReleaseStatus{Stage: v1alpha1.StageFailed, Ended: &now, Environments: []v1alpha1.ReleaseEnvironmentStatus{
+		{Name: "staging", Stage: v1alpha1.StageFailed, Since: now, Steps: []v1alpha1.StepStatus{{Name: "migrate", Job: "migrate", Phase: v1alpha1.StepRunning}}},
+		{Name: "production", Stage: v1alpha1.StageWaiting, Since: now},
+	}}
+	if err := s.home.Status().Update(context.Background(), over); err != nil {
+		s.Fatal(err)
+	}
+	return over
+}
+
 // TestPolicy forges what people do, with every right to write the objects: the chart's policies refuse it, and let
 // through what is honest.
 func TestPolicy(t *testing.T) {
@@ -91,6 +108,7 @@ func TestPolicy(t *testing.T) {
 		s.grant(group, "apps", []string{"get", "update", "patch", "create", "delete"})
 	}
 	s.grant("sre", "environments", []string{"approve", "hold", "resume", "rollback"}, "production."+fleetName)
+	over := s.over(s.release("web", second))
 	for _, u := range s.charted("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding") {
 		s.create(s.home, u)
 		t.Cleanup(func() { _ = s.home.Delete(context.Background(), u) })
@@ -149,6 +167,7 @@ func TestPolicy(t *testing.T) {
 			return sre.Create(t.Context(), r)
 		}, "made by Sengu"},
 		"ReleaseDeleted": {func() error { return sre.Delete(t.Context(), s.release("web", second)) }, "has not ended"},
+		"ReleaseAtWork":  {func() error { return sre.Delete(t.Context(), over) }, "a Job still runs"},
 		"Moved": {func() error {
 			return hold(sre, func(a *v1alpha1.App) { a.Spec.Source.Revision = second })
 		}, "for its Releases to say"},
@@ -191,6 +210,13 @@ func TestPolicy(t *testing.T) {
 		})
 	}
 
+	over.Status.Environments[0].Steps[0].Phase = v1alpha1.StepSucceeded
+	if err := s.home.Status().Update(t.Context(), over); err != nil {
+		t.Fatal(err)
+	}
+	if err := sre.Delete(t.Context(), over); err != nil {
+		t.Fatalf("a Release that is over and its Jobs too: %v", err)
+	}
 	if err := hold(sre, func(a *v1alpha1.App) {
 		a.Spec.Suspend, a.Annotations = true, map[string]string{manifest.AnnotationConfirm: "token", "example.com/note": "seen"}
 	}); err != nil {

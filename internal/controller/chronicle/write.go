@@ -56,7 +56,8 @@ func (r *Reconciler) write(ctx context.Context, events []history.Event) error {
 	return nil
 }
 
-// tidy deletes Releases of the service of one that are over for long, written down, and that no App refers to.
+// tidy deletes Releases of the service of one that are over for long, written down, and that no App refers to. One of which
+// a Job still runs stays: nobody would see how it ends, and the next Release would begin its own beside it.
 func (r *Reconciler) tidy(ctx context.Context, one *v1alpha1.Release) error {
 	var all v1alpha1.ReleaseList
 	err := r.Client.List(ctx, &all, client.InNamespace(one.Namespace), origin.OfService(one.Spec.Fleet, one.Spec.Service), client.UnsafeDisableDeepCopy)
@@ -75,7 +76,7 @@ func (r *Reconciler) tidy(ctx context.Context, one *v1alpha1.Release) error {
 	slices.SortFunc(ended, func(a, b v1alpha1.Release) int { return cmp.Compare(b.Spec.Sequence, a.Spec.Sequence) })
 	for i := range ended[r.Keep:] {
 		old := &ended[r.Keep+i]
-		if needed[old.Name] || worth[old.Name] {
+		if needed[old.Name] || worth[old.Name] || busy(old) {
 			continue
 		}
 		if err := r.Client.Delete(ctx, old.DeepCopy(), client.Preconditions{UID: &old.UID}); client.IgnoreNotFound(err) != nil {
@@ -84,6 +85,15 @@ func (r *Reconciler) tidy(ctx context.Context, one *v1alpha1.Release) error {
 		r.forget(old.UID)
 	}
 	return nil
+}
+
+// busy reports whether a Job of a Release has not ended.
+func busy(one *v1alpha1.Release) bool {
+	return slices.ContainsFunc(one.Status.Environments, func(at v1alpha1.ReleaseEnvironmentStatus) bool {
+		return slices.ContainsFunc(at.Steps, func(step v1alpha1.StepStatus) bool {
+			return step.Job != "" && step.Phase == v1alpha1.StepRunning
+		})
+	})
 }
 
 // needed names the Releases that the Apps of a service refer to: what runs, what ran before and was good, and what failed.
