@@ -24,8 +24,11 @@ import (
 type plans struct {
 	mu sync.Mutex
 	of map[types.NamespacedName]map[string]plan
-	// read are the generations of the Releases that the plans were read for: one changes when a commit becomes its step.
+	// read are the generations of the Releases that the plans were read for: one changes when a commit becomes its step. A
+	// plan that has none is read anew by the next pass.
 	read map[types.NamespacedName]int64
+	// news counts how often what a plan was read from has changed.
+	news int64
 }
 
 // plan is what a Release does in an environment besides applying.
@@ -60,19 +63,39 @@ func (p *plans) request(name types.NamespacedName, key release.StepKey) (deliver
 func (p *plans) get(name types.NamespacedName, generation int64) map[string]plan {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.read[name] != generation {
+	if read, is := p.read[name]; !is || read != generation {
 		return nil
 	}
 	return p.of[name]
 }
 
-func (p *plans) put(name types.NamespacedName, generation int64, all map[string]plan) {
+// begin is to be called before a plan is read, for put.
+func (p *plans) begin() (news int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.news
+}
+
+// put keeps a plan. One that may have been read from what is there no more is that of this pass only: the pass decides and
+// acts by the same, and the next one reads anew.
+func (p *plans) put(name types.NamespacedName, generation, news int64, all map[string]plan) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.of == nil {
 		p.of, p.read = map[types.NamespacedName]map[string]plan{}, map[types.NamespacedName]int64{}
 	}
 	p.of[name], p.read[name] = all, generation
+	if news != p.news {
+		delete(p.read, name)
+	}
+}
+
+// outdate has the plan of a Release read anew, also if it is being read just now. What is under way goes on by what it was.
+func (p *plans) outdate(name types.NamespacedName) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.news++
+	delete(p.read, name)
 }
 
 func (p *plans) forget(name types.NamespacedName) {
@@ -102,6 +125,7 @@ func (r *Reconciler) plan(ctx context.Context, world *release.Service, also map[
 		}
 		known := r.plans.get(name, one.Generation)
 		if known == nil {
+			news := r.plans.begin()
 			read, err := r.read(ctx, world.Fleet, one)
 			if err != nil {
 				unread(world, one, err)
@@ -109,7 +133,7 @@ func (r *Reconciler) plan(ctx context.Context, world *release.Service, also map[
 				continue
 			}
 			known = read
-			r.plans.put(name, one.Generation, known)
+			r.plans.put(name, one.Generation, news, known)
 		}
 		for env, does := range known {
 			world.Plans[release.Place{Release: one.Name, Environment: env}] = does.Plan

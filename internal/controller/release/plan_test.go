@@ -1,6 +1,7 @@
 package release
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -10,9 +11,12 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
 	"github.com/sengu-dev/sengu/internal/delivery"
+	"github.com/sengu-dev/sengu/internal/gitrepo"
+	"github.com/sengu-dev/sengu/internal/gitrepo/gitrepotest"
 	"github.com/sengu-dev/sengu/internal/probe"
 	"github.com/sengu-dev/sengu/internal/release"
 )
@@ -155,8 +159,71 @@ func TestPlanThatCannotBeRead(t *testing.T) {
 	if got, is := world.Plans[release.Place{Release: known.Name, Environment: "staging"}]; !is || got.Problem != "" {
 		t.Errorf("what is known is planned: %t, with %q", is, got.Problem)
 	}
-	y.r.plans.put(client.ObjectKeyFromObject(lost), lost.Generation, map[string]plan{})
+	y.r.plans.put(client.ObjectKeyFromObject(lost), lost.Generation, y.r.plans.begin(), map[string]plan{})
 	if again := y.r.plan(t.Context(), &world, nil); !again.IsZero() {
 		t.Errorf("all of it is known, and it is read again at %s", again)
+	}
+}
+
+// TestACheckComesWhileAPlanIsRead makes a Check after it was looked for and before the plan that lacks it is kept: the pass
+// that the Check wakes reads anew, and so it does with one that is made afterwards.
+func TestACheckComesWhileAPlanIsRead(t *testing.T) {
+	d := newDesktop(t)
+	d.put("apps/web/sengu.yaml", "apiVersion: sengu.dev/v1alpha1\nkind: Delivery\nchecks: [{name: ready}, {name: steady}]\n")
+	d.git("commit", "--quiet", "-m", "checks")
+	d.git("push", "--quiet", "origin", mainBranch)
+	fleet := &v1alpha1.Fleet{ObjectMeta: metav1.ObjectMeta{Namespace: "sengu", Name: "shop"}, Spec: v1alpha1.FleetSpec{
+		Git: v1alpha1.GitSource{URL: d.url, Branch: mainBranch}, Layout: "apps/{service}/{environment}", Environments: []v1alpha1.Environment{{Name: "production"}},
+	}}
+	one := &v1alpha1.Release{ObjectMeta: metav1.ObjectMeta{Namespace: "sengu", Name: "web", Generation: 1}, Spec: v1alpha1.ReleaseSpec{
+		Fleet: "shop", Service: "web", Revision: d.git("rev-parse", "HEAD"),
+		Environments: []v1alpha1.ReleaseEnvironment{{Name: "production", Path: "apps/web/production"}},
+	}}
+	r := planner(t, &v1alpha1.HTTPCheck{URL: "https://example.com"})
+	r.Repositories = gitrepotest.Open(t, t.TempDir(), gitrepo.Options{})
+	behind := r.Client.(client.WithWatch)
+	if err := behind.Create(t.Context(), one.DeepCopy()); err != nil {
+		t.Fatal(err)
+	}
+	comes := func(name string) {
+		t.Helper()
+		check := &v1alpha1.Check{ObjectMeta: metav1.ObjectMeta{Namespace: "sengu", Name: name}, Spec: v1alpha1.CheckSpec{HTTP: &v1alpha1.HTTPCheck{URL: "https://example.com"}}}
+		if err := behind.Create(t.Context(), check); err != nil {
+			t.Error(err)
+		}
+		if woken := r.servicesOfCheck(t.Context(), check); len(woken) != 1 {
+			t.Errorf("Check %s wakes %v", name, woken)
+		}
+	}
+	if err := behind.Delete(t.Context(), &v1alpha1.Check{ObjectMeta: metav1.ObjectMeta{Namespace: "sengu", Name: "ready"}}); err != nil {
+		t.Fatal(err)
+	}
+	reads := 0
+	r.Client = interceptor.NewClient(behind, interceptor.Funcs{Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, obj client.Object, opts ...client.GetOption) error {
+		err := c.Get(ctx, key, obj, opts...)
+		if reads++; reads == 1 {
+			comes("ready")
+		}
+		return err
+	}})
+	says := func(want string) {
+		t.Helper()
+		world := release.Service{Now: metav1.Now().Time, Fleet: fleet, Name: "web", Releases: []*v1alpha1.Release{one}, Plans: map[release.Place]release.Plan{}}
+		r.plan(t.Context(), &world, nil)
+		if got := world.Plans[release.Place{Release: "web", Environment: "production"}].Problem; !strings.Contains(got, want) || want == "" && got != "" {
+			t.Errorf("the plan says %q, want %q", got, want)
+		}
+		if got := r.plans.plan(client.ObjectKeyFromObject(one), "production").Problem; !strings.Contains(got, want) {
+			t.Errorf("what is done says %q, and what is decided %q", got, want)
+		}
+	}
+	says("there is no Check ready")
+	says("there is no Check steady")
+	comes("steady")
+	says("")
+	before := reads
+	says("")
+	if reads != before {
+		t.Error("what has not changed is read again")
 	}
 }

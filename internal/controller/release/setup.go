@@ -154,11 +154,8 @@ func hasJob(one *v1alpha1.Release) bool {
 // do is read anew.
 func (r *Reconciler) servicesOfCheck(ctx context.Context, check client.Object) []reconcile.Request {
 	return r.concerned(ctx, check.GetNamespace(), func(one *v1alpha1.Release) bool {
-		if one.Status.Ended != nil {
-			return false
-		}
-		r.plans.forget(client.ObjectKeyFromObject(one))
-		return true
+		r.plans.outdate(client.ObjectKeyFromObject(one)) // also of one that goes on again, which the cache does not show yet
+		return one.Status.Ended == nil
 	})
 }
 

@@ -130,7 +130,7 @@ func (y *yard) brings(sequence int64, does plan) *v1alpha1.Release {
 }
 
 func (y *yard) plans(one *v1alpha1.Release, does plan) {
-	y.r.plans.put(client.ObjectKeyFromObject(one), one.Generation, map[string]plan{"staging": does})
+	y.r.plans.put(client.ObjectKeyFromObject(one), one.Generation, y.r.plans.begin(), map[string]plan{"staging": does})
 }
 
 // inline is a step whose Job is written in sengu.yaml, needsNamespace one whose namespace is made for it, and among one
