@@ -45,11 +45,15 @@ type work struct {
 	createNamespace bool
 }
 
-// plan returns what a Release does in an environment, nothing if that was not read.
+// plan returns what a Release does in an environment. One that was not read is not one that does nothing.
 func (p *plans) plan(name types.NamespacedName, environment string) plan {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.of[name][environment]
+	all, read := p.of[name]
+	if !read {
+		return plan{Plan: release.Plan{Problem: "it could not be read yet what is to be done"}}
+	}
+	return all[environment]
 }
 
 // request returns the request of a check.

@@ -227,3 +227,21 @@ func TestACheckComesWhileAPlanIsRead(t *testing.T) {
 		t.Error("what has not changed is read again")
 	}
 }
+
+// TestAJobOfAPlanThatWasNotRead has a Job noted of which nobody knows what it is made from, as when the Git server is away
+// after a restart: it is not begun, and one that may have been begun is looked for again and again. Neither has failed.
+func TestAJobOfAPlanThatWasNotRead(t *testing.T) {
+	y := newYard(t)
+	noted, begun := y.brings(1, inline), y.brings(2, inline)
+	begun.Status.Environments[0].Steps[0].Started = &metav1.Time{Time: y.clock.Now()}
+	y.restart()
+	if state, seen := y.look(noted); seen {
+		t.Errorf("what was noted is told to be %+v", state)
+	}
+	y.expect("what may have been begun", begun, v1alpha1.StepRunning, "", "it could not be read yet")
+	y.clock.Step(pauseFirst)
+	for _, one := range []*v1alpha1.Release{noted, begun} {
+		y.plans(one, inline)
+		y.runs(one)
+	}
+}
