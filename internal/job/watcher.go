@@ -188,7 +188,8 @@ func (w *Watcher) State(namespace, name string) (State, bool) {
 	return f.state, true
 }
 
-// Forget drops a Job, as when its outcome is recorded.
+// Forget drops a Job, as when its outcome is recorded. It is to be called for every Job that was followed: of one that it
+// is not called for, what is known is kept until the Watcher is closed.
 func (w *Watcher) Forget(namespace, name string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

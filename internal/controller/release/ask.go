@@ -28,40 +28,28 @@ type asker struct {
 	mu     sync.Mutex
 	slots  chan struct{}
 	closed bool
-	// asking are the checks that have not been answered, and looks the answers that nobody has taken in.
+	// asking are the checks that have not been answered, and looks the answers that nobody has taken in, by service.
 	asking map[release.StepKey]bool
-	looks  map[release.StepKey]release.Look
+	looks  map[types.NamespacedName]map[release.StepKey]release.Look
 }
 
-// answers returns what was answered about the Releases, and forgets it.
-func (a *asker) answers(releases []*v1alpha1.Release) map[release.StepKey]release.Look {
+// answers returns what was answered about the Releases of a service, also of those that are gone, and forgets it.
+func (a *asker) answers(service types.NamespacedName) map[release.StepKey]release.Look {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	found := map[release.StepKey]release.Look{}
-	if len(a.looks) == 0 {
-		return found
-	}
-	names := map[string]bool{}
-	for _, one := range releases {
-		names[one.Name] = true
-	}
-	for key, look := range a.looks {
-		if names[key.Release] {
-			found[key] = look
-			delete(a.looks, key)
-		}
-	}
+	found := a.looks[service]
+	delete(a.looks, service)
 	return found
 }
 
 // begin reports whether a check is to be asked now: it is not being asked already.
-func (a *asker) begin(key release.StepKey) bool {
+func (a *asker) begin(service types.NamespacedName, key release.StepKey) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.asking == nil {
-		a.asking, a.looks, a.slots = map[release.StepKey]bool{}, map[release.StepKey]release.Look{}, make(chan struct{}, askers)
+		a.asking, a.looks, a.slots = map[release.StepKey]bool{}, map[types.NamespacedName]map[release.StepKey]release.Look{}, make(chan struct{}, askers)
 	}
-	if _, answered := a.looks[key]; a.closed || a.asking[key] || answered {
+	if _, answered := a.looks[service][key]; a.closed || a.asking[key] || answered {
 		return false
 	}
 	a.asking[key] = true
@@ -69,11 +57,14 @@ func (a *asker) begin(key release.StepKey) bool {
 }
 
 // end takes in an answer.
-func (a *asker) end(key release.StepKey, look release.Look) {
+func (a *asker) end(service types.NamespacedName, key release.StepKey, look release.Look) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	delete(a.asking, key)
-	a.looks[key] = look
+	if a.looks[service] == nil {
+		a.looks[service] = map[release.StepKey]release.Look{}
+	}
+	a.looks[service][key] = look
 }
 
 // give takes back that a check is being asked.
@@ -93,8 +84,9 @@ func (a *asker) close() {
 
 // ask asks the checks that are due, and wakes their service when they are answered.
 func (r *Reconciler) ask(ctx context.Context, fleet *v1alpha1.Fleet, world release.Service, due []release.StepKey) {
+	service := keyOf(fleet.Namespace, fleet.Name, world.Name)
 	for _, key := range due {
-		if !r.asker.begin(key) {
+		if !r.asker.begin(service, key) {
 			continue
 		}
 		r.asker.group.Go(func() {
@@ -110,8 +102,8 @@ func (r *Reconciler) ask(ctx context.Context, fleet *v1alpha1.Fleet, world relea
 				r.asker.give(key) // what was interrupted says nothing
 				return
 			}
-			r.asker.end(key, look)
-			r.waker.Wake(keyOf(fleet.Namespace, fleet.Name, world.Name))
+			r.asker.end(service, key, look)
+			r.waker.Wake(service)
 		})
 	}
 }

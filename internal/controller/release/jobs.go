@@ -32,8 +32,10 @@ type jobs struct {
 	specs    map[release.StepKey]order
 	// pauses are the Jobs that could not be prepared, made or read.
 	pauses map[release.StepKey]*pause
-	closed bool
-	group  sync.WaitGroup
+	// follows are the Jobs that were asked about by the last pass of each service.
+	follows map[types.NamespacedName]map[release.StepKey]followed
+	closed  bool
+	group   sync.WaitGroup
 }
 
 // watched is the watcher of one connection to a cluster.
@@ -99,6 +101,7 @@ func (r *Reconciler) state(ctx context.Context, a asked) (release.JobState, bool
 	if watcher == nil {
 		return release.JobState{Phase: v1alpha1.StepRunning}, true
 	}
+	r.jobs.follow(a, o.spec)
 	state, err := watcher.Ensure(ctx, o.as, o.spec)
 	if err != nil {
 		refusal := (*job.Refusal)(nil)

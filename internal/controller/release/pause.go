@@ -76,19 +76,3 @@ func (j *jobs) drop(key release.StepKey) {
 		delete(j.pauses, key)
 	}
 }
-
-// forget ends the pauses of the Jobs of a service that nobody asks about any more.
-func (j *jobs) forget(world *release.Service) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if len(j.pauses) == 0 {
-		return
-	}
-	for _, one := range world.Releases {
-		for key := range j.pauses {
-			if _, asked := world.Jobs[key]; key.Release == one.Name && !asked {
-				j.drop(key)
-			}
-		}
-	}
-}

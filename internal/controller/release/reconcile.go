@@ -20,11 +20,13 @@ import (
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	fleetName, service := cutKey(req.NamespacedName)
 	fleet := &v1alpha1.Fleet{}
-	if err := r.Client.Get(ctx, types.NamespacedName{Namespace: req.Namespace, Name: fleetName}, fleet); err != nil {
-		return ctrl.Result{}, client.IgnoreNotFound(err)
-	}
-	if fleet.Spec.Suspend || !fleet.DeletionTimestamp.IsZero() {
+	err := r.Client.Get(ctx, types.NamespacedName{Namespace: req.Namespace, Name: fleetName}, fleet)
+	switch {
+	case apierrors.IsNotFound(err) || err == nil && !fleet.DeletionTimestamp.IsZero():
+		r.leave(req.NamespacedName)
 		return ctrl.Result{}, nil
+	case err != nil || fleet.Spec.Suspend:
+		return ctrl.Result{}, err
 	}
 	look, err := r.advance(ctx, req.NamespacedName, fleet, service)
 	if err != nil {
@@ -115,7 +117,7 @@ func (r *Reconciler) observe(ctx context.Context, fleet *v1alpha1.Fleet, service
 	again := r.plan(ctx, &world, nil)
 	r.states(ctx, &world)
 	world.Written = r.desk.results(world.Releases)
-	world.Looks = r.asker.answers(world.Releases)
+	world.Looks = r.asker.answers(keyOf(fleet.Namespace, fleet.Name, service))
 	return world, again, nil
 }
 

@@ -86,7 +86,7 @@ func (r *Reconciler) Setup(ctx context.Context, mgr ctrl.Manager) error {
 	r.Targets.Subscribe(r.clusterChanged)
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("release").
-		Watches(&v1alpha1.Release{}, handler.EnqueueRequestsFromMapFunc(r.serviceOfRelease)).
+		Watches(&v1alpha1.Release{}, handler.EnqueueRequestsFromMapFunc(r.serviceOfRelease), builder.WithPredicates(predicate.Funcs{DeleteFunc: r.gone})).
 		Watches(&v1alpha1.App{}, handler.EnqueueRequestsFromMapFunc(r.serviceOfApp), builder.WithPredicates(r.relevant())).
 		Watches(&v1alpha1.Check{}, handler.EnqueueRequestsFromMapFunc(r.servicesOfCheck), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&v1alpha1.Fleet{}, handler.EnqueueRequestsFromMapFunc(r.servicesOfFleet), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
