@@ -31,6 +31,12 @@ func (t *Tree) Reaching(access Access) *Tree {
 	return &Tree{repo: t.repo, ctx: t.ctx, rev: t.rev, root: t.root, depth: t.depth, reach: access}
 }
 
+// Anew is the same tree while ctx lasts, in which no submodule has been opened yet. One that takes long to come keeps
+// everybody waiting who opens one of the same tree.
+func (t *Tree) Anew(ctx context.Context) *Tree {
+	return &Tree{repo: t.repo, ctx: ctx, rev: t.rev, root: t.root, depth: t.depth, reach: t.reach}
+}
+
 // maxDepth is how many submodules may lie in one another.
 const maxDepth = 8
 

@@ -12,19 +12,25 @@ import (
 type Index struct {
 	layout   Layout
 	services map[string]map[string]Place
+	// unreadable are the services of which a folder cannot be read, and why. Their places are those that were known before.
+	unreadable map[string]error
 	// linked is true if a symbolic link is where a folder is looked for: what is behind it may change without a sign of it.
 	linked bool
 }
 
-// NewIndex reads all of a tree.
+// NewIndex reads all of a tree. A service of which a folder cannot be read has no places until Settle says otherwise; a
+// folder above all services that cannot be read is an error.
 func NewIndex(l Layout, tree fs.FS) (*Index, error) {
-	d := discovery{layout: l, tree: tree}
+	d := discovery{layout: l, tree: tree, unreadable: map[string]error{}}
 	places, err := d.below(".", 0, Place{})
 	if err != nil {
 		return nil, err
 	}
-	x := &Index{layout: l, services: map[string]map[string]Place{}, linked: d.linked}
+	x := &Index{layout: l, services: map[string]map[string]Place{}, unreadable: d.unreadable, linked: d.linked}
 	for _, p := range places {
+		if _, partly := x.unreadable[p.Service]; partly {
+			continue
+		}
 		if x.services[p.Service] == nil {
 			x.services[p.Service] = map[string]Place{}
 		}
@@ -39,6 +45,27 @@ func (x *Index) Places(service string) map[string]Place { return x.services[serv
 // All gives every service with its folders by environment, in no order.
 func (x *Index) All() iter.Seq2[string, map[string]Place] { return maps.All(x.services) }
 
+// Unreadable returns the services of which a folder cannot be read, and why. What is known of their places is what was known
+// when they could be read last, and says nothing of the tree.
+func (x *Index) Unreadable() map[string]error { return maps.Clone(x.unreadable) }
+
+// Settle takes in how another look at a service ended that could not be read: with what it found, or with the reason why
+// it still cannot be.
+func (x *Index) Settle(service string, found Found, err error) {
+	if _, asked := x.unreadable[service]; !asked {
+		return
+	}
+	if err != nil {
+		x.unreadable[service] = err
+		return
+	}
+	delete(x.unreadable, service)
+	x.linked = x.linked || found.linked
+	if x.services[service] = found.Places; len(found.Places) == 0 {
+		delete(x.services, service)
+	}
+}
+
 // Change is a path at which two trees differ.
 type Change struct {
 	Path string
@@ -49,7 +76,9 @@ type Change struct {
 }
 
 // Follow goes on to a tree that differs from the one before at the paths of changes, in which every folder that differs is
-// named too. It returns the services of which a folder came or went. After an error the Index is of no further use.
+// named too. It returns the services of which a folder came or went, or can be read no more, or again. What could not be read
+// before is not tried again unless all is read anew. After an error the Index is of use for
+// the same step only.
 func (x *Index) Follow(tree fs.FS, changes iter.Seq[Change]) (map[string]struct{}, error) {
 	moved := map[string]struct{}{}
 	if x.linked {
@@ -69,8 +98,11 @@ func (x *Index) Follow(tree fs.FS, changes iter.Seq[Change]) (map[string]struct{
 	return moved, nil
 }
 
-// set notes that a folder came or went.
+// set notes that a folder came or went. Of a service that cannot be read, all that is known stays.
 func (x *Index) set(p Place, exists bool) {
+	if _, left := x.unreadable[p.Service]; left {
+		return
+	}
 	by := maps.Clone(x.services[p.Service])
 	if by == nil {
 		by = map[string]Place{}
@@ -92,6 +124,19 @@ func (x *Index) again(tree fs.FS, moved map[string]struct{}) error {
 	now, err := NewIndex(x.layout, tree)
 	if err != nil {
 		return err
+	}
+	for service := range now.unreadable {
+		if was, known := x.services[service]; known {
+			now.services[service] = was
+		}
+		if _, before := x.unreadable[service]; !before {
+			moved[service] = struct{}{}
+		}
+	}
+	for service := range x.unreadable {
+		if _, still := now.unreadable[service]; !still {
+			moved[service] = struct{}{}
+		}
 	}
 	for service, was := range x.services {
 		if !maps.Equal(was, now.services[service]) {

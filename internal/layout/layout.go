@@ -26,6 +26,9 @@ type Place struct {
 // Layout is a parsed FleetSpec.Layout, one pattern for each path element.
 type Layout []*regexp.Regexp
 
+// serviceGroup is what {service} becomes in a pattern.
+const serviceGroup = `(?P<service>` + nameOf + `)`
+
 // nameOf matches what may stand for {service} and {environment}: a DNS label, since it becomes part of object names.
 const nameOf = `[a-z0-9](?:[a-z0-9-]*[a-z0-9])?`
 
@@ -35,7 +38,7 @@ func Parse(s string) (Layout, error) {
 	var l Layout
 	for element := range strings.SplitSeq(s, "/") {
 		expr := regexp.QuoteMeta(element)
-		expr = strings.ReplaceAll(expr, `\{service\}`, `(?P<service>`+nameOf+`)`)
+		expr = strings.ReplaceAll(expr, `\{service\}`, serviceGroup)
 		expr = strings.ReplaceAll(expr, `\{environment\}`, `(?P<environment>`+nameOf+`)`)
 		re, err := regexp.Compile("^" + expr + "$")
 		if err != nil {
@@ -73,11 +76,44 @@ func (l Layout) List(fsys fs.FS) ([]Place, error) {
 	return d.below(".", 0, Place{})
 }
 
+// Found is what is found of one service.
+type Found struct {
+	// Places are its folders by environment.
+	Places map[string]Place
+	linked bool
+}
+
+// Service looks for the folders of one service alone.
+func (l Layout) Service(name string, tree fs.FS) (Found, error) {
+	d := discovery{layout: l.of(name), tree: tree}
+	places, err := d.below(".", 0, Place{Service: name})
+	if err != nil {
+		return Found{}, err
+	}
+	found := Found{Places: map[string]Place{}, linked: d.linked}
+	for _, p := range places {
+		found.Places[p.Environment] = p
+	}
+	return found, nil
+}
+
+// of is the layout with the name of a service in the place of {service}.
+func (l Layout) of(service string) Layout {
+	own := make(Layout, len(l))
+	for i, re := range l {
+		own[i] = regexp.MustCompile(strings.ReplaceAll(re.String(), serviceGroup, regexp.QuoteMeta(service)))
+	}
+	return own
+}
+
 type discovery struct {
 	layout Layout
 	tree   fs.FS
 	// linked is true once a symbolic link was met where a folder is looked for.
 	linked bool
+	// unreadable are the services of which a folder cannot be read, and why. If it is nil, the first such folder ends the
+	// discovery.
+	unreadable map[string]error
 }
 
 // below lists the places under dir, whose elements match the layout's patterns before depth.
@@ -91,11 +127,7 @@ func (d *discovery) below(dir string, depth int, at Place) ([]Place, error) {
 // read looks into dir for the folders that match the pattern at depth.
 func (d *discovery) read(dir string, depth int, at Place) ([]Place, error) {
 	if name, ok := d.layout.literal(depth); ok {
-		child := path.Join(dir, name)
-		if isDir, err := d.isDir(child); err != nil || !isDir {
-			return nil, err
-		}
-		return d.below(child, depth+1, at)
+		return d.enter(path.Join(dir, name), depth+1, at)
 	}
 	entries, err := fs.ReadDir(d.tree, dir)
 	if err != nil {
@@ -107,20 +139,27 @@ func (d *discovery) read(dir string, depth int, at Place) ([]Place, error) {
 		if !ok || (!entry.IsDir() && entry.Type()&fs.ModeSymlink == 0) {
 			continue
 		}
-		child := path.Join(dir, entry.Name())
-		if isDir, err := d.isDir(child); err != nil || !isDir {
-			if err != nil {
-				return nil, err
-			}
-			continue
-		}
-		below, err := d.below(child, depth+1, next)
+		below, err := d.enter(path.Join(dir, entry.Name()), depth+1, next)
 		if err != nil {
 			return nil, err
 		}
 		found = append(found, below...)
 	}
 	return found, nil
+}
+
+// enter lists the places under name, if that is a folder. What cannot be read of a service concerns no other.
+func (d *discovery) enter(name string, depth int, at Place) ([]Place, error) {
+	var found []Place
+	isDir, err := d.isDir(name)
+	if err == nil && isDir {
+		found, err = d.below(name, depth, at)
+	}
+	if err != nil && at.Service != "" && d.unreadable != nil {
+		d.unreadable[at.Service] = err
+		return nil, nil
+	}
+	return found, err
 }
 
 // isDir reports whether there is a folder, or a link to one.

@@ -25,6 +25,8 @@ type observation struct {
 	lost map[string]v1alpha1.AppSpec
 	// standing is what the Fleet ran before its cluster was lost.
 	standing []standing.App
+	// unreadable are the services of which a folder cannot be read: nobody knows what of them is gone.
+	unreadable map[string]error
 	// concerned are the services to be looked at, by look: true for one that is suspected, and has to be looked at anew.
 	concerned map[string]bool
 	look      *survey
@@ -124,10 +126,13 @@ func (o observation) first(name string, spec v1alpha1.AppSpec) (v1alpha1.AppSpec
 }
 
 // leaving returns the Apps that are on their way out: because a Release removes them, or because their environment is
-// no longer in the Fleet. One whose folder alone is gone waits for its Release.
+// no longer in the Fleet. One whose folder alone is gone waits for its Release, and one whose folder cannot be read stays.
 func (o observation) leaving(wanted map[string]bool) []member {
 	var gone []member
 	for name, m := range o.members {
+		if o.unreadable[m.Service] != nil {
+			continue
+		}
 		_, known := layout.Environment(o.fleet, m.Environment)
 		if !known || m.Removal != "" && (!wanted[name] || o.released(m)) {
 			gone = append(gone, m)

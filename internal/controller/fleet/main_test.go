@@ -75,7 +75,7 @@ func newStreet(t *testing.T, content map[string]string) *street {
 	})
 	targets := target.NewRegistry(nil)
 	targets.Put(&target.Target{Name: types.NamespacedName{Namespace: "sengu", Name: "dev"}}, nil)
-	s.r = &Reconciler{Renderer: renderer, Targets: targets, Key: manifest.Key("key"), Log: slog.New(slog.DiscardHandler), planner: newPlanner()}
+	s.r = &Reconciler{Repositories: s.store, Renderer: renderer, Targets: targets, Key: manifest.Key("key"), Log: slog.New(slog.DiscardHandler), planner: newPlanner()}
 	s.st.compared = s.commit("first", content)
 	for path := range content {
 		if folder, ok := strings.CutSuffix(path, "/kustomization.yaml"); ok {
@@ -94,13 +94,16 @@ func (s *street) runs(service, environment, revision string) {
 	})
 }
 
-// commit puts a commit on the branch, fetches it, and returns its hash.
-func (s *street) commit(message string, content map[string]string) string {
+// commit puts a commit on the branch, of files and of what else lines of git fast-import say, fetches it, and returns its hash.
+func (s *street) commit(message string, content map[string]string, lines ...string) string {
 	s.Helper()
 	var stream bytes.Buffer
 	fmt.Fprintf(&stream, "commit refs/heads/main\ncommitter somebody <somebody@example.com> %d +0000\ndata %d\n%s\n", 1_800_000_000+s.sequence, len(message), message)
 	if s.st.compared != "" {
 		stream.WriteString("from refs/heads/main^0\n")
+	}
+	for _, line := range lines {
+		stream.WriteString(line + "\n")
 	}
 	for path, text := range content {
 		fmt.Fprintf(&stream, "M 100644 inline %s\ndata %d\n%s\n", path, len(text), text)

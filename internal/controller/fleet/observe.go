@@ -113,6 +113,7 @@ func (r *Reconciler) observe(ctx context.Context, fleet *v1alpha1.Fleet, st *sta
 		places: scope.places, baseline: baseline, sequence: sequenceOf(fleet, st.roster.last(), revision), anew: anew(fleet, st, revision),
 	}
 	services, err := r.concerned(ctx, look, scope, step)
+	unreadable := st.unreadable(services)
 	if err == nil && len(services) > 0 {
 		err = look.begin(ctx, services)
 	}
@@ -122,7 +123,7 @@ func (r *Reconciler) observe(ctx context.Context, fleet *v1alpha1.Fleet, st *sta
 	}
 	return observation{
 		fleet: fleet, revision: revision, places: scope.folders(), members: scope.members, courses: scope.courses, lost: scope.lost,
-		standing: st.standing, concerned: services, look: look, baseline: baseline, confirmed: confirmed(fleet),
+		standing: st.standing, unreadable: unreadable, concerned: services, look: look, baseline: baseline, confirmed: confirmed(fleet),
 	}, nil
 }
 

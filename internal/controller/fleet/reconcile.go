@@ -107,6 +107,8 @@ func (r *Reconciler) report(fleet *v1alpha1.Fleet, st *state, revision string, p
 		r.fail(fleet, "FetchFailed", st.fetchErr)
 	case st.planFailure.Load() != nil:
 		r.settle(fleet, metav1.ConditionFalse, "NotCompared", *st.planFailure.Load())
+	case st.unreadableWhy() != "":
+		r.settle(fleet, metav1.ConditionFalse, "NotCompared", st.unreadableWhy()+withWhy(p.Why))
 	case st.census.apps == 0:
 		r.settle(fleet, metav1.ConditionFalse, "NothingFound",
 			fmt.Sprintf("no folder of the repository matches the layout %s for an environment of this fleet", fleet.Spec.Layout)+withWhy(p.Why))

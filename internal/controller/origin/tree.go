@@ -6,6 +6,7 @@ import (
 	"regexp"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -21,12 +22,15 @@ func Tree(ctx context.Context, c client.Reader, fleet *v1alpha1.Fleet, repositor
 	if err != nil {
 		return nil, err
 	}
+	// A tree is read beside what is done with its Fleet, whose status is written meanwhile.
+	own := &v1alpha1.Fleet{ObjectMeta: metav1.ObjectMeta{Namespace: fleet.Namespace}, Spec: v1alpha1.FleetSpec{Remotes: fleet.Spec.Remotes}}
+	own = own.DeepCopy()
 	return tree.Reaching(func(ctx context.Context, url string) (gitrepo.Auth, error) {
-		remote, err := remoteOf(fleet, url)
+		remote, err := remoteOf(own, url)
 		if err != nil {
 			return gitrepo.Auth{}, err
 		}
-		return authOfRemote(ctx, c, fleet, remote)
+		return authOfRemote(ctx, c, own, remote)
 	}), nil
 }
 

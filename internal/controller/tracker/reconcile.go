@@ -17,6 +17,9 @@ import (
 // headless is how long a Fleet is left alone whose branch this process has not seen yet.
 const headless = 10 * time.Second
 
+// reread is how long services are left alone whose folders cannot be read.
+const reread = time.Minute
+
 // Reconcile follows the images of one Fleet: it takes in what has been found out, reads what is tracked, decides, and
 // starts what is to be asked and written. It waits for no registry and for no push.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
@@ -50,7 +53,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	r.decide(fleet, st)
 	r.look(ctx, fleet, st)
 	r.write(fleet, st)
-	r.alarm.Set(req.NamespacedName, st.next())
+	r.alarm.Set(req.NamespacedName, st.next(r.Clock.Now()))
 	return ctrl.Result{}, nil
 }
 
@@ -91,7 +94,7 @@ func (r *Reconciler) tellReadings(fleet *v1alpha1.Fleet, st *state, fresh map[st
 }
 
 // next is when something is due by itself, zero if nothing is.
-func (st *state) next() time.Time {
+func (st *state) next(now time.Time) time.Time {
 	var at time.Time
 	sooner := func(t time.Time) {
 		if !t.IsZero() && (at.IsZero() || t.Before(at)) {
@@ -102,6 +105,9 @@ func (st *state) next() time.Time {
 		if !s.looking {
 			sooner(s.due)
 		}
+	}
+	if st.misses() {
+		sooner(now.Add(reread))
 	}
 	if !st.writing && len(st.commits()) > 0 {
 		sooner(st.writeAfter)

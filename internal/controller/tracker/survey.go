@@ -3,6 +3,7 @@ package tracker
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -22,8 +23,9 @@ import (
 // reading is what the files of a service say that it tracks.
 type reading struct {
 	wants []want
-	// problem is why they cannot be read, "" if they can.
+	// problem is why they cannot be read, "" if they can. What is away may be read again without a commit.
 	problem string
+	away    bool
 }
 
 // fails reports whether something of it could not be read, and may be the next time.
@@ -53,7 +55,7 @@ func (r *Reconciler) survey(ctx context.Context, fleet *v1alpha1.Fleet, st *stat
 	if !ok {
 		return false, nil
 	}
-	if head == st.head && fleet.Generation == st.generation {
+	if head == st.head && fleet.Generation == st.generation && !st.misses() {
 		return true, nil
 	}
 	tree, err := origin.Tree(ctx, r.Client, fleet, repository, head)
@@ -65,9 +67,22 @@ func (r *Reconciler) survey(ctx context.Context, fleet *v1alpha1.Fleet, st *stat
 		return false, err
 	}
 	fresh, read := map[string]reading{}, map[string][]string{}
+	unreadable := st.atlas.Unreadable()
+	for service, why := range unreadable {
+		fresh[service] = missing(service, why)
+	}
 	for service := range concerned {
-		if fresh[service], read[service], err = readService(tree, fleet, service, foldersOf(fleet, st.atlas.Places(service))); err != nil {
-			return false, err // st.head stays, so that all are read again
+		if unreadable[service] != nil {
+			continue
+		}
+		is, paths, err := readService(tree, fleet, service, foldersOf(fleet, st.atlas.Places(service)))
+		switch {
+		case ctx.Err() != nil || errors.Is(err, gitrepo.ErrCorrupt):
+			return false, cmp.Or(ctx.Err(), err) // st.head stays, so that all are read again
+		case err != nil:
+			fresh[service] = missing(service, err)
+		default:
+			fresh[service], read[service] = is, paths
 		}
 	}
 	for service, paths := range read {
@@ -77,6 +92,21 @@ func (r *Reconciler) survey(ctx context.Context, fleet *v1alpha1.Fleet, st *stat
 	st.merge(fresh)
 	r.tellReadings(fleet, st, fresh)
 	return true, nil
+}
+
+// missing is what is known of a service whose folders cannot be read, as those in a repository that is away.
+func missing(service string, why error) reading {
+	return reading{problem: fmt.Sprintf("service %s cannot be read, and its images stay as they are: %v", service, why), away: true}
+}
+
+// misses reports whether there are services that may be read again without a commit.
+func (st *state) misses() bool {
+	for _, is := range st.readings {
+		if is.away {
+			return true
+		}
+	}
+	return false
 }
 
 // concerned returns the services that have to be read: those of which something has changed that was read or is to be, and
