@@ -20,6 +20,8 @@ type Refusal struct {
 	Sentence string
 	// Temporary says that the same request may succeed later without anybody doing anything.
 	Temporary bool
+	// Unmade says that the API server has refused to make the Job: there is none by this request.
+	Unmade bool
 
 	err error
 }
@@ -40,7 +42,14 @@ func (s Spec) refuseForeign(reason string) *Refusal {
 // refuse turns the error of a request into a Refusal. verb says what could not be done: "made".
 func (s Spec) refuse(verb string, as kube.As, err error) *Refusal {
 	reason, temporary := explain(s.Namespace, verb, as, err)
-	return &Refusal{Sentence: fmt.Sprintf("%s could not be %s: %s", s.ref(), verb, reason), Temporary: temporary, err: err}
+	return &Refusal{
+		Sentence: fmt.Sprintf("%s could not be %s: %s", s.ref(), verb, reason), Temporary: temporary, Unmade: verb == "made" && definite(err), err: err,
+	}
+}
+
+// definite reports whether the API server has answered that it did not do what it was asked for.
+func definite(err error) bool {
+	return apierrors.IsForbidden(err) || apierrors.IsNotFound(err) || apierrors.IsInvalid(err) || apierrors.IsTooManyRequests(err)
 }
 
 // may says what is missing to whoever does not have the right to what verb says.

@@ -16,7 +16,8 @@ import (
 func (d *decider) run(r *journey, name string, p *place, steps []string, held string) bool {
 	at := r.at(name)
 	for _, step := range steps {
-		begun := slices.ContainsFunc(at.Steps, func(s v1alpha1.StepStatus) bool { return s.Name == step })
+		unmade := d.Jobs[StepKey{r.Name, name, step, at.Attempt}].Unmade
+		begun := !unmade && slices.ContainsFunc(at.Steps, func(s v1alpha1.StepStatus) bool { return s.Name == step })
 		if held != "" && !begun {
 			d.because(at, held)
 			return false
@@ -27,7 +28,11 @@ func (d *decider) run(r *journey, name string, p *place, steps []string, held st
 		case v1alpha1.StepFailed:
 			d.fail(r, name, p, fmt.Sprintf("Job %s failed%s%s", step, after(state.Message), also(unseen(at))))
 		default:
-			d.because(at, fmt.Sprintf("Job %s runs%s", step, after(state.Message)))
+			does := "runs"
+			if unmade {
+				does = "could not be made yet"
+			}
+			d.because(at, fmt.Sprintf("Job %s %s%s", step, does, after(state.Message)))
 		}
 		return false
 	}

@@ -372,9 +372,25 @@ func TestUnmade(t *testing.T) {
 			s.settle()
 			s.Jobs[StepKey{Release: "r1", Environment: "prod", Step: "migrate"}] = tt.state
 			s.settle()
-			s.wants("r1", "prod", v1alpha1.StageRunning, "Job migrate runs"+after(tt.state.Message))
+			s.wants("r1", "prod", v1alpha1.StageRunning, map[bool]string{true: "Job migrate could not be made yet", false: "Job migrate runs"}[tt.state.Unmade]+after(tt.state.Message))
 			s.acts("r1", "prod", v1alpha1.VerbAbort, false)
 			s.wants("r1", "prod", tt.stage, tt.words)
 		})
 	}
+}
+
+// TestUnmadeWhileHeld has a person hold an environment before the Job of a Release could be made: it waits for the person.
+func TestUnmadeWhileHeld(t *testing.T) {
+	s := sceneOf(t, v1alpha1.Environment{Name: "prod"})
+	s.commit("r0", Plan{})
+	s.passes("r0", "prod")
+	s.commit("r1", Plan{Before: []string{"migrate"}})
+	s.settle()
+	s.Jobs[StepKey{Release: "r1", Environment: "prod", Step: "migrate"}] = JobState{Phase: v1alpha1.StepRunning, Unmade: true, Message: "exceeded quota"}
+	s.settle()
+	s.wants("r1", "prod", v1alpha1.StageRunning, "Job migrate could not be made yet: exceeded quota")
+	s.holds("prod", "")
+	s.wants("r1", "prod", v1alpha1.StageRunning, "operator holds prod")
+	s.resumes("prod")
+	s.wants("r1", "prod", v1alpha1.StageRunning, "Job migrate could not be made yet: exceeded quota")
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -51,21 +52,41 @@ func (r *Reconciler) states(ctx context.Context, world *release.Service) {
 	for _, one := range world.Releases {
 		for _, env := range one.Status.Environments {
 			for _, step := range env.Steps {
-				stopped := !working(env.Stage)
-				if step.Job == "" || step.Phase != v1alpha1.StepRunning || step.Started == nil && stopped {
+				if step.Job == "" || step.Phase != v1alpha1.StepRunning || step.Started == nil && !working(env.Stage) {
 					continue // what has stopped begins nothing
 				}
 				if one.Status.Ended != nil && step.UID == "" {
 					continue // one that was made runs on, whatever has become of its Release
 				}
 				key := release.StepKey{Release: one.Name, Environment: env.Name, Step: step.Name, Attempt: env.Attempt}
-				if state, known := r.reached(ctx, asked{fleet: world.Fleet, one: one, key: key, step: step, stopped: stopped}); known {
+				if state, known := r.reached(ctx, asked{fleet: world.Fleet, one: one, key: key, step: step, barred: barred(world, one, env)}); known {
 					world.Jobs[key] = state
 				}
 			}
 		}
 	}
 	r.jobs.forget(world)
+}
+
+// barred says why nothing is begun any more of a Release in an environment, "" if it is: a person has asked for something else
+// since, or it has stopped. The decision that takes that in comes after what is asked for here.
+func barred(world *release.Service, one *v1alpha1.Release, env v1alpha1.ReleaseEnvironmentStatus) string {
+	var hold *v1alpha1.Hold
+	if app := world.Apps[env.Name]; app != nil && app.Spec.Hold.Active() && app.Spec.Hold.By != "" {
+		hold = app.Spec.Hold
+	}
+	aborted := slices.ContainsFunc(one.Spec.Actions[min(int(one.Status.HandledActions), len(one.Spec.Actions)):], func(a v1alpha1.ReleaseAction) bool {
+		return a.Verb == v1alpha1.VerbAbort && a.Environment == env.Name
+	})
+	switch {
+	case !working(env.Stage):
+		return "it was not made before its Release had stopped here"
+	case aborted:
+		return "it was not made before its Release was aborted"
+	case hold != nil && env.Moved == nil:
+		return fmt.Sprintf("it was not made before %s held the environment", hold.By)
+	}
+	return ""
 }
 
 // reached asks how a Job is in its cluster, if that can be reached.
@@ -108,7 +129,11 @@ func (r *Reconciler) state(ctx context.Context, a asked) (release.JobState, bool
 		if o.spec.UID == "" && (!errors.As(err, &refusal) || !refusal.Temporary) {
 			return failed(err), true
 		}
-		return r.unmade(a, o.spec, err, maybe)
+		made := maybe
+		if refusal != nil && refusal.Unmade {
+			made = nowhere
+		}
+		return r.unmade(a, o.spec, err, made)
 	}
 	r.jobs.rested(a.key)
 	is := release.JobState{
@@ -136,6 +161,9 @@ const (
 // nobody can abort its Release, nor can a newer one take its place.
 func (r *Reconciler) unmade(a asked, spec job.Spec, err error, is existence) (release.JobState, bool) {
 	recorded := a.step.UID != "" || spec.UID != ""
+	if errors.Is(err, errBarred) {
+		return release.JobState{Phase: v1alpha1.StepRunning, Unmade: true, Message: err.Error()}, true
+	}
 	switch {
 	case !recorded && errors.Is(err, errUnplanned) && a.step.Started == nil:
 		return release.JobState{}, false // it was not begun, and is not

@@ -217,6 +217,8 @@ func TestWhatHoldsUp(t *testing.T) {
 		"NotRendered":         {among, answers("", "", 0, "", ""), true},
 		"NotPreparedNorFound": {among, answers(http.MethodGet, "/jobs", 500, "InternalError", "etcd is gone"), false},
 		"NoAnswer":            {inline, answers(http.MethodPost, "/jobs", 504, "Timeout", "it took too long"), false},
+		"Quota":               {inline, answers(http.MethodPost, "/jobs", 403, "Forbidden", "exceeded quota: jobs"), true},
+		"TooMany":             {inline, answers(http.MethodPost, "/jobs", 429, "TooManyRequests", "too much"), true},
 	} {
 		y := newYard(t)
 		one := y.brings(1, tc.does)
@@ -229,35 +231,82 @@ func TestWhatHoldsUp(t *testing.T) {
 	}
 }
 
-// TestWhatHasStoppedBeginsNothing ends a Release in an environment before its Job was seen to be made: one that was made all
-// the same is followed, and else none is made.
-func TestWhatHasStoppedBeginsNothing(t *testing.T) {
-	for name, made := range map[string]bool{"NotMade": false, "Made": true} {
-		t.Run(name, func(t *testing.T) {
-			y := newYard(t)
-			one := y.brings(1, inline)
-			uid, at := "", &one.Status.Environments[0]
-			if made {
-				uid = y.runs(one)
-				at.Steps[0].Job, at.Steps[0].UID = "migrate", ""
-				y.restart()
-				y.plans(one, inline)
-			} else {
-				y.fault(answers(http.MethodPost, "/jobs", 504, "Timeout", "it took too long"))
-				y.expect("no answer", one, v1alpha1.StepRunning, "", "it took too long")
-				y.mend()
-				y.clock.Step(pauseFirst)
-			}
+// TestNothingIsBegunAnyMore has people ask for something else, or a Release stop, before its Job was seen to be made: one that
+// was made all the same is followed, and else none is made, and the step holds nothing up.
+func TestNothingIsBegunAnyMore(t *testing.T) {
+	held := &v1alpha1.App{Spec: v1alpha1.AppSpec{Hold: &v1alpha1.Hold{By: "ann"}}}
+	for name, tc := range map[string]struct {
+		change func(one *v1alpha1.Release, at *v1alpha1.ReleaseEnvironmentStatus) *v1alpha1.App
+		want   string
+	}{
+		"Stopped": {func(_ *v1alpha1.Release, at *v1alpha1.ReleaseEnvironmentStatus) *v1alpha1.App {
 			at.Stage = v1alpha1.StageRolledBack
-			if made {
-				y.follows("it runs", one, uid)
-			} else {
-				y.expect("it has stopped", one, v1alpha1.StepFailed, "", "it was not made before its Release had stopped here")
-			}
-			if n := len(y.made()); n != map[bool]int{true: 1}[made] {
-				t.Errorf("there are %d Jobs", n)
-			}
-		})
+			return nil
+		}, "it was not made before its Release had stopped here"},
+		"Aborted": {func(one *v1alpha1.Release, _ *v1alpha1.ReleaseEnvironmentStatus) *v1alpha1.App {
+			one.Spec.Actions = []v1alpha1.ReleaseAction{{Verb: v1alpha1.VerbApprove, Environment: "staging"}, {Verb: v1alpha1.VerbAbort, Environment: "staging"}}
+			one.Status.HandledActions = 1
+			return nil
+		}, "it was not made before its Release was aborted"},
+		"Held": {func(*v1alpha1.Release, *v1alpha1.ReleaseEnvironmentStatus) *v1alpha1.App { return held }, "it was not made before ann held the environment"},
+	} {
+		for _, made := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/made %v", name, made), func(t *testing.T) {
+				y := newYard(t)
+				one := y.brings(1, inline)
+				uid, at := "", &one.Status.Environments[0]
+				if made {
+					uid = y.runs(one)
+					at.Steps[0].Job, at.Steps[0].UID = "migrate", ""
+					y.restart()
+					y.plans(one, inline)
+				} else {
+					y.fault(answers(http.MethodPost, "/jobs", 504, "Timeout", "it took too long"))
+					y.expect("no answer", one, v1alpha1.StepRunning, "", "it took too long")
+					y.mend()
+					y.clock.Step(pauseFirst)
+				}
+				y.app = tc.change(one, at)
+				if made {
+					y.follows("it runs", one, uid)
+				} else if state, seen := y.look(one); !seen || !state.Unmade || state.Message != tc.want {
+					t.Errorf("it is told to be %+v, want unmade: %s", state, tc.want)
+				}
+				if n := len(y.made()); n != map[bool]int{true: 1}[made] {
+					t.Errorf("there are %d Jobs", n)
+				}
+			})
+		}
+	}
+}
+
+// TestNotWithoutItsCluster has a Release whose first Job runs in a cluster that is not there: it says so, and nothing is begun.
+func TestNotWithoutItsCluster(t *testing.T) {
+	for name, tc := range map[string]struct {
+		change func(one *v1alpha1.Release)
+		before []string
+		want   string
+	}{
+		"Away":  {func(one *v1alpha1.Release) { one.Spec.Environments[0].Cluster = "gone" }, []string{"migrate"}, "cluster gone: it has not been reached yet"},
+		"There": {func(*v1alpha1.Release) {}, []string{"migrate"}, ""},
+		"NoJob": {func(one *v1alpha1.Release) { one.Spec.Environments[0].Cluster = "gone" }, nil, ""},
+		"Applied": {func(one *v1alpha1.Release) {
+			one.Spec.Environments[0].Cluster = "gone"
+			one.Status.Environments[0].Moved = &metav1.Time{}
+		}, []string{"migrate"}, ""},
+		"Made": {func(one *v1alpha1.Release) {
+			one.Spec.Environments[0].Cluster = "gone"
+			one.Status.Environments[0].Steps[0].UID = "u"
+		}, []string{"migrate"}, ""},
+	} {
+		y := newYard(t)
+		one := y.brings(1, inline)
+		tc.change(one)
+		place := release.Place{Release: one.Name, Environment: "staging"}
+		world := release.Service{Fleet: y.fleet, Releases: []*v1alpha1.Release{one}, Plans: map[release.Place]release.Plan{place: {Before: tc.before}}}
+		if y.r.unreached(&world); world.Plans[place].Problem != tc.want {
+			t.Errorf("%s: it says %q, want %q", name, world.Plans[place].Problem, tc.want)
+		}
 	}
 }
 

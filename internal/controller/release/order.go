@@ -29,9 +29,9 @@ type asked struct {
 	key   release.StepKey
 	// step is what the status says of it.
 	step v1alpha1.StepStatus
-	// stopped is true if its Release goes on no more there: what was made is followed, and nothing is made.
-	stopped bool
-	t       *target.Target
+	// barred is why nothing is made any more, "" if it is: what was made is followed.
+	barred string
+	t      *target.Target
 }
 
 // order is a Job that was asked for, and whom it is run as.
@@ -43,7 +43,7 @@ type order struct {
 // errLasting is what the trouble wraps that no other try mends, and errUnplanned what is wrong while nobody knows what
 // the Release does.
 var (
-	errStopped   = &trouble{"it was not made before its Release had stopped here", errLasting}
+	errBarred    = errors.New("nothing is begun any more")
 	errLasting   = errors.New("it is so at this revision")
 	errUnplanned = errors.New("it is not known what is to be done")
 )
@@ -105,7 +105,7 @@ func (a asked) blank(app *v1alpha1.App) order {
 // order makes the Job of a step, once: it takes a render. One that was made before is found by its name, whatever has
 // become of what it was made from: it runs. With an error it tells whether it is known that there is none.
 func (r *Reconciler) order(ctx context.Context, a asked) (order, existence, error) {
-	if o, ok := r.jobs.known(a.key); ok && (!a.stopped || o.spec.UID != "" || a.step.UID != "") {
+	if o, ok := r.jobs.known(a.key); ok && (a.barred == "" || o.spec.UID != "" || a.step.UID != "") {
 		if a.step.UID != "" {
 			o.spec.UID = a.step.UID
 		}
@@ -116,8 +116,8 @@ func (r *Reconciler) order(ctx context.Context, a asked) (order, existence, erro
 	o := a.blank(app)
 	var err error
 	switch {
-	case a.stopped:
-		err = errStopped
+	case a.barred != "":
+		err = &trouble{a.barred, errBarred}
 	case a.step.UID == "":
 		err = r.prepare(ctx, a, app, &o)
 	}

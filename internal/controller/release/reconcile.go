@@ -3,6 +3,7 @@ package release
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -115,10 +116,36 @@ func (r *Reconciler) observe(ctx context.Context, fleet *v1alpha1.Fleet, service
 		}
 	}
 	again := r.plan(ctx, &world, nil)
+	r.unreached(&world)
 	r.states(ctx, &world)
 	world.Written = r.desk.results(world.Releases)
 	world.Looks = r.asker.answers(keyOf(fleet.Namespace, fleet.Name, service))
 	return world, again, nil
+}
+
+// unreached has nothing begun by a Job in a cluster that is not there: a Job that was asked for and cannot be looked for would
+// hold up all that people may want instead.
+func (r *Reconciler) unreached(world *release.Service) {
+	for _, one := range world.Releases {
+		for _, env := range one.Spec.Environments {
+			place := release.Place{Release: one.Name, Environment: env.Name}
+			plan, known := world.Plans[place]
+			if !known || plan.Problem != "" || len(plan.Before) == 0 || begun(one, env.Name) {
+				continue
+			}
+			if t, reason := r.Targets.Get(types.NamespacedName{Namespace: world.Fleet.Namespace, Name: env.Cluster}); t == nil {
+				world.Plans[place] = release.Plan{Problem: waitsFor(env.Cluster, reason)}
+			}
+		}
+	}
+}
+
+// begun reports whether something of a Release has been made in an environment.
+func begun(one *v1alpha1.Release, environment string) bool {
+	return slices.ContainsFunc(one.Status.Environments, func(at v1alpha1.ReleaseEnvironmentStatus) bool {
+		made := slices.ContainsFunc(at.Steps, func(step v1alpha1.StepStatus) bool { return step.UID != "" })
+		return at.Name == environment && (at.Moved != nil || made)
+	})
 }
 
 // watched returns since when what an App says of itself is of now: since its cluster has been read. Before, it is what

@@ -46,6 +46,8 @@ type yard struct {
 	conn      *kube.Conn
 	queue     workqueue.TypedRateLimitingInterface[reconcile.Request]
 	r         *Reconciler
+	// app is that of the environment, nil if there is none.
+	app *v1alpha1.App
 
 	refuse atomic.Pointer[func(http.ResponseWriter, *http.Request) bool]
 	// asked counts the requests, and creates those that make something.
@@ -145,7 +147,7 @@ var (
 // look asks how the step of a Release is, and writes that down as a decision would.
 func (y *yard) look(one *v1alpha1.Release) (release.JobState, bool) {
 	y.t.Helper()
-	world := release.Service{Fleet: y.fleet, Name: "web", Releases: []*v1alpha1.Release{one}}
+	world := release.Service{Fleet: y.fleet, Name: "web", Releases: []*v1alpha1.Release{one}, Apps: map[string]*v1alpha1.App{"staging": y.app}}
 	y.r.states(y.t.Context(), &world)
 	at := &one.Status.Environments[0]
 	state, seen := world.Jobs[release.StepKey{Release: one.Name, Environment: "staging", Step: "migrate", Attempt: at.Attempt}]
