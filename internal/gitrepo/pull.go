@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -47,6 +48,29 @@ func (r *Repository) IsAncestor(ctx context.Context, ancestor, of string) (bool,
 		}
 	}
 	return r.descends(ctx, ancestor, of)
+}
+
+// Beside returns those of some commits, by their full hashes, that did not come before another one and are not it. All of
+// them have to be here.
+func (r *Repository) Beside(ctx context.Context, tip string, commits []string) ([]string, error) {
+	if len(commits) == 0 {
+		return nil, nil
+	}
+	for _, rev := range append([]string{tip}, commits...) {
+		if !fullHash.MatchString(rev) || !r.Has(ctx, rev) {
+			return nil, fmt.Errorf("compare %d commits with %s: %w: %s", len(commits), tip, ErrUnknownRevision, rev)
+		}
+	}
+	in := strings.NewReader(strings.Join(commits, "\n") + "\n^" + tip + "\n")
+	out, err := r.store.git(ctx, run{dir: r.dir, args: []string{"rev-list", "--stdin"}, stdin: in})
+	if err != nil {
+		return nil, fmt.Errorf("compare %d commits with %s: %w", len(commits), tip, err)
+	}
+	found := map[string]bool{}
+	for line := range strings.Lines(string(out)) {
+		found[strings.TrimSpace(line)] = true
+	}
+	return slices.DeleteFunc(slices.Clone(commits), func(rev string) bool { return !found[rev] }), nil
 }
 
 // MergeBase is the newest commit that two commits, by their full hashes, have in common: what one was made from, as seen

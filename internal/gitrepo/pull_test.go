@@ -2,6 +2,7 @@ package gitrepo_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -55,5 +56,36 @@ func TestFetchFrom(t *testing.T) {
 	}
 	if _, err := s.repo.MergeBase(t.Context(), head, other); !errors.Is(err, gitrepo.ErrUnrelated) {
 		t.Errorf("the merge base of what is unrelated: %v", err)
+	}
+}
+
+// TestBeside tells commits that are on a branch from those that are not, and IsAncestor one by one.
+func TestBeside(t *testing.T) {
+	s := serve(t, gitserver.Options{}, gitrepo.Options{})
+	base := s.commit("main", "", map[string]string{"a": "1"})
+	beside := s.commit("theirs", base, map[string]string{"a": "theirs"})
+	head := s.commit("main", "", map[string]string{"b": "2"})
+	later := s.commit("main", "", map[string]string{"b": "3"})
+	for _, branch := range []string{"main", "theirs"} {
+		mustFetch(t, s.repo, branch, gitrepo.Auth{})
+	}
+	got, err := s.repo.Beside(t.Context(), head, []string{base, beside, head, later})
+	if want := []string{beside, later}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("beside are %v, %v, want %v", got, err, want)
+	}
+	for rev, want := range map[string]bool{base: true, beside: false, head: true, later: false} {
+		if is, err := s.repo.IsAncestor(t.Context(), rev, head); err != nil || is != want {
+			t.Errorf("%s came before: %v, %v", rev, is, err)
+		}
+	}
+	if got, err := s.repo.Beside(t.Context(), head, nil); err != nil || got != nil {
+		t.Errorf("of none there are %v, %v", got, err)
+	}
+	nowhere := strings.Repeat("0", 40)
+	if _, err := s.repo.Beside(t.Context(), head, []string{nowhere}); !errors.Is(err, gitrepo.ErrUnknownRevision) {
+		t.Errorf("a commit that is not here: %v", err)
+	}
+	if _, err := s.repo.IsAncestor(t.Context(), nowhere, head); !errors.Is(err, gitrepo.ErrUnknownRevision) {
+		t.Errorf("a commit that is not here: %v", err)
 	}
 }

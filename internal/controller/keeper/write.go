@@ -40,9 +40,13 @@ func (r *Reconciler) write(ctx context.Context, fleet *v1alpha1.Fleet, what stal
 	if err != nil {
 		return "", err
 	}
+	keep, err := r.kept(ctx, fleet, repository, standing.Revisions(apps))
+	if err != nil {
+		return "", err
+	}
 	update := gitrepo.StateUpdate{
 		Ref: standing.Ref(fleet.Name), Files: files, Changes: !what.all, Lease: lease,
-		Keep:   r.known(ctx, repository, standing.Revisions(apps)),
+		Keep:   keep,
 		Author: gitrepo.Identity{Name: "sengu", Email: "sengu@localhost"}, Message: "What fleet " + fleet.Name + " runs",
 	}
 	next, err := repository.PushState(ctx, update, auth)
@@ -92,6 +96,21 @@ func (r *Reconciler) all(ctx context.Context, fleet *v1alpha1.Fleet) ([]standing
 	record := standing.Of(fleet, apps.Items, clusters.Items)
 	files, err := record.Files()
 	return record.Apps, files, err
+}
+
+// manyCommits is how many commits a record keeps each by itself.
+const manyCommits = 256
+
+// kept returns the commits by which all revisions are kept: each by itself or, if there are many, those that are not on the
+// branch, and the head of that. A commit has no thousand parents.
+func (r *Reconciler) kept(ctx context.Context, fleet *v1alpha1.Fleet, repository *gitrepo.Repository, revisions []string) ([]string, error) {
+	revisions = r.known(ctx, repository, revisions)
+	head, ok := repository.Head(fleet.Spec.Git.Branch)
+	if len(revisions) <= manyCommits || !ok {
+		return revisions, nil
+	}
+	beside, err := repository.Beside(ctx, head, revisions)
+	return append(beside, head), err
 }
 
 // known leaves out the commits that the mirror does not hold, which cannot be named as ancestors.
