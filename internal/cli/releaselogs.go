@@ -38,7 +38,7 @@ that of the first environment where the step ran; ` + "`sengu release show`" + `
 func (p *program) releaseLogs(ctx context.Context, word, step string, sc scope, server string) error {
 	for what, name := range map[string]string{"step": step, "environment": sc.env} {
 		if name != "" && len(validation.IsDNS1123Subdomain(name)) > 0 {
-			return usageError{fmt.Errorf("%q is no name of a %s: it has lower-case letters, digits, - and .", name, what)}
+			return usageError{fmt.Errorf("%q is no name of a %s, which has lower-case letters, digits, dots and dashes", name, what)}
 		}
 	}
 	_, snap, err := p.snap(ctx)

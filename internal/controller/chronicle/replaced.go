@@ -75,12 +75,11 @@ func (k *replaced) keep(app *v1alpha1.App) {
 		k.apps = map[types.NamespacedName][]*v1alpha1.App{}
 	}
 	name := client.ObjectKeyFromObject(app)
-	all := append(k.apps[name], app)
-	if len(all) > maxReplaced {
+	k.apps[name] = append(k.apps[name], app)
+	if all := k.apps[name]; len(all) > maxReplaced {
 		k.log.Warn("the history lacks what was done to an App: too much waits to be written down", "app", name.Name, "hold", all[0].Spec.Hold, "pin", all[0].Spec.Pin)
-		all = all[1:]
+		k.apps[name] = all[1:]
 	}
-	k.apps[name] = all
 }
 
 // of returns what an App said before, the oldest first.

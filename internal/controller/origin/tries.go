@@ -98,7 +98,7 @@ func (t *tries) begin(ctx context.Context, parsed layout.Layout, tree *gitrepo.T
 		for _, is := range queue {
 			select {
 			case slots <- struct{}{}:
-				go is.look(parsed, tree, func() { <-slots })
+				go is.look(is.ctx, parsed, tree, func() { <-slots })
 			case <-is.ctx.Done():
 				is.err = is.ctx.Err()
 				close(is.done)
@@ -109,10 +109,10 @@ func (t *tries) begin(ctx context.Context, parsed layout.Layout, tree *gitrepo.T
 }
 
 // look looks at a service.
-func (is *try) look(parsed layout.Layout, tree *gitrepo.Tree, ended func()) {
+func (is *try) look(ctx context.Context, parsed layout.Layout, tree *gitrepo.Tree, ended func()) {
 	defer close(is.done)
 	defer ended()
-	ctx, cancel := context.WithTimeout(is.ctx, is.limit)
+	ctx, cancel := context.WithTimeout(ctx, is.limit)
 	defer cancel()
 	is.found, is.err = parsed.Service(is.service, tree.Anew(ctx))
 }
