@@ -44,3 +44,19 @@ func TestPinAhead(t *testing.T) {
 		}
 	}
 }
+
+// TestApprovalAhead has an approval by a clock that is far ahead: it is looked at again when it counts.
+func TestApprovalAhead(t *testing.T) {
+	s := sceneOf(t, v1alpha1.Environment{Name: "prod", Approval: &v1alpha1.ApprovalRule{Required: 1}})
+	s.commit("r1", Plan{})
+	s.Releases[0].Spec.Actions = []v1alpha1.ReleaseAction{{Verb: v1alpha1.VerbApprove, Environment: "prod", By: "anna", At: metav1.NewTime(s.Now.Add(time.Hour))}}
+	counts := s.Now.Add(time.Hour - v1alpha1.ClockSkew)
+	s.settle()
+	s.wants("r1", "prod", v1alpha1.StageWaiting, "that of anna does not count before")
+	if !s.last.Look.Equal(counts) {
+		t.Fatalf("it is looked at again at %s, want %s", s.last.Look, counts)
+	}
+	s.Now = counts
+	s.settle()
+	s.wants("r1", "prod", v1alpha1.StageRunning)
+}

@@ -63,4 +63,13 @@ func TestSeldomDeployed(t *testing.T) {
 	if err != nil || len(found) != 1 || found[0].Service != "quiet" {
 		t.Errorf("asked for one service, %+v: %v", found, err)
 	}
+	back := history.Event{Key: "back", Kind: history.RolledBack, Time: now.Add(-25 * day), Fleet: "shop", Service: "back", Environment: "production"}
+	before := history.Event{Key: "before", Kind: history.Done, Time: now.Add(-40 * day), Fleet: "shop", Service: "back", Environment: "production", Release: "before"}
+	if _, err := r.Append(t.Context(), before, back); err != nil {
+		t.Fatal(err)
+	}
+	found, err = r.insights(t.Context(), history.Filter{Service: "back", From: now.Add(-30 * day), To: now}, history.By{Service: true})
+	if err != nil || len(found) != 1 || found[0].TimeToRestore.N != 1 {
+		t.Errorf("what was rolled back within and made before: %+v: %v", found, err)
+	}
 }

@@ -89,3 +89,27 @@ func TestHearsNewestOnly(t *testing.T) {
 		t.Errorf("it hears %v: %v", look.images, err)
 	}
 }
+
+// TestHearsSinceFurthest says since when commits are asked for what they tell, if it is not known when services were looked at
+// last: since the one that lies furthest back of those that they were released with, or found with.
+func TestHearsSinceFurthest(t *testing.T) {
+	content := tagged("web", "1")
+	maps.Copy(content, tagged("api", "1"))
+	delete(content, fileOf("api", "develop"))
+	s := newStreet(t, content)
+	first := s.st.compared
+	one := s.release(s.survey(s.commit("web: to 2", map[string]string{fileOf("web", "develop"): kustomized("web", "2")}), "web"), "web")
+	both := map[string]bool{"web": true, "api": true}
+	look := s.survey(s.commit("somebody else's", map[string]string{"other": "a"}))
+	if err := look.begin(t.Context(), both); err != nil || look.since != first { // api is as it was found first
+		t.Errorf("since %q: %v", look.since, err)
+	}
+	two := s.release(s.survey(s.commit("api: to 2", map[string]string{fileOf("api", "staging"): kustomized("api", "2")}), "api"), "api")
+	look = s.survey(s.commit("somebody else's", map[string]string{"other": "bb"}))
+	if err := look.begin(t.Context(), both); err != nil || look.since != one.Spec.Revision {
+		t.Errorf("since %q, want %s: %v", look.since, one.Spec.Revision, err)
+	}
+	if err := look.begin(t.Context(), map[string]bool{"api": true}); err != nil || look.since != two.Spec.Revision {
+		t.Errorf("since %q, want %s: %v", look.since, two.Spec.Revision, err)
+	}
+}

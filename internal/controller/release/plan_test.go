@@ -148,6 +148,7 @@ func TestParserAgreesWithTheProbe(t *testing.T) {
 func TestPlanThatCannotBeRead(t *testing.T) {
 	y := newYard(t)
 	lost, known := y.brings(1, inline), y.brings(2, inline)
+	lost.Spec.Environments = append(lost.Spec.Environments, v1alpha1.ReleaseEnvironment{Name: "production"})
 	y.r.plans.forget(client.ObjectKeyFromObject(lost))
 	world := release.Service{Now: y.clock.Now(), Fleet: y.fleet, Name: "web", Releases: []*v1alpha1.Release{lost, known}, Plans: map[release.Place]release.Plan{}}
 	if again := y.r.plan(t.Context(), &world, nil); !again.Equal(y.clock.Now().Add(readAgain)) {
@@ -158,6 +159,13 @@ func TestPlanThatCannotBeRead(t *testing.T) {
 	}
 	if got, is := world.Plans[release.Place{Release: known.Name, Environment: "staging"}]; !is || got.Problem != "" {
 		t.Errorf("what is known is planned: %t, with %q", is, got.Problem)
+	}
+	if got := world.Plans[release.Place{Release: lost.Name, Environment: "production"}]; got.Problem == "" {
+		t.Error("nothing keeps it from beginning in production")
+	}
+	world.Now, world.Plans = world.Now.Add(readAgain), map[release.Place]release.Plan{}
+	if again := y.r.plan(t.Context(), &world, nil); !again.Equal(world.Now.Add(readAgain)) {
+		t.Errorf("it is not tried again, and is read next at %s", again)
 	}
 	y.r.plans.put(client.ObjectKeyFromObject(lost), lost.Generation, y.r.plans.begin(), map[string]plan{})
 	if again := y.r.plan(t.Context(), &world, nil); !again.IsZero() {

@@ -136,6 +136,19 @@ func TestForgottenProposal(t *testing.T) {
 			d.git("commit", "--quiet", "-m", "mine")
 			d.git("cherry-pick", "review")
 		}, false},
+		"WordsBelow": {func(d *desktop) {
+			d.git("checkout", "--quiet", "-B", "below", "HEAD~")
+			d.git("commit", "--quiet", "--allow-empty", "-m", "mine")
+			d.git("cherry-pick", "review")
+		}, false},
+		"AnotherDigest": {func(d *desktop) {
+			d.put(kustomization, strings.Replace(written, "newTag: \"2\"\n", "newTag: \"2\"\n  digest: sha256:"+strings.Repeat("b", 64)+"\n", 1))
+			amend(d)
+		}, false},
+		"Emptied": {func(d *desktop) {
+			d.put(kustomization, strings.Replace(written, "\"2\"", "\"1\"", 1))
+			d.git("commit", "--quiet", "--amend", "--no-edit", "--allow-empty")
+		}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := newDesktop(t)

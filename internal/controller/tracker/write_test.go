@@ -104,6 +104,11 @@ func TestRefusedOnce(t *testing.T) {
 	if n := len(st.commits()); n != 0 {
 		t.Errorf("%d commits are made of what was refused", n)
 	}
+	st.slots[place].chosen = &image.Reference{Tag: "3"}
+	if n := len(st.commits()); n != 1 {
+		t.Errorf("%d commits are made of another image than was refused", n)
+	}
+	st.slots[place].chosen = &image.Reference{Tag: "2"}
 	read()
 	late := refused()
 	read()
