@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -91,6 +92,25 @@ func (s *sengu) over(one *v1alpha1.Release) *v1alpha1.Release {
 	return over
 }
 
+// pins has somebody pin an image and end that, honestly, and tries to end it otherwise.
+func (s *sengu) pins(write func(client.Client, func(*v1alpha1.App)) error, sre client.Client, pinned func(by, tag string) func(*v1alpha1.App), refuses func(what, says string, c client.Client, change func(*v1alpha1.App))) {
+	s.Helper()
+	ends := func(by, tag string) func(*v1alpha1.App) {
+		return func(a *v1alpha1.App) {
+			a.Spec.Pin.Image, a.Spec.Pin.Ended = "registry.example.com/web:"+tag, &v1alpha1.HoldEnd{By: by, At: metav1.Now()}
+		}
+	}
+	if err := write(sre, pinned("anna", "pr-7")); err != nil {
+		s.Fatalf("an honest pin: %v", err)
+	}
+	refuses("a pin was taken away", "a pin is not taken away", sre, func(a *v1alpha1.App) { a.Spec.Pin = nil })
+	refuses("a pin was ended as another", "by must be anna", sre, ends("ben", "pr-7"))
+	refuses("a pin was ended and rewritten", "by must be anna", sre, ends("anna", "pr-8"))
+	if err := write(sre, ends("anna", "pr-7")); err != nil {
+		s.Fatalf("an honest end of a pin: %v", err)
+	}
+}
+
 // TestPolicy forges what people do, with every right to write the objects: the chart's policies refuse it, and let
 // through what is honest.
 func TestPolicy(t *testing.T) {
@@ -107,7 +127,7 @@ func TestPolicy(t *testing.T) {
 		s.grant(group, "releases", []string{"get", "update", "patch", "create", "delete"})
 		s.grant(group, "apps", []string{"get", "update", "patch", "create", "delete"})
 	}
-	s.grant("sre", "environments", []string{"approve", "hold", "resume", "rollback"}, "production."+fleetName)
+	s.grant("sre", "environments", []string{"approve", "hold", "resume", "rollback", "pin"}, "production."+fleetName)
 	over := s.over(s.release("web", second))
 	for _, u := range s.charted("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding") {
 		s.create(s.home, u)
@@ -145,10 +165,16 @@ func TestPolicy(t *testing.T) {
 		}
 		return nil
 	})
-	refusals := map[string]struct {
+	pinned := func(by, tag string) func(*v1alpha1.App) {
+		return func(a *v1alpha1.App) {
+			a.Spec.Pin = &v1alpha1.Pin{By: by, At: now, Until: metav1.NewTime(now.Add(time.Hour)), Image: "registry.example.com/web:" + tag}
+		}
+	}
+	type refusal struct {
 		try  func() error
 		says string
-	}{
+	}
+	refusals := map[string]refusal{
 		"AnothersName":     {func() error { return release(dev, approve("anna", "production", "sre")) }, "by must be ben"},
 		"AnothersGroup":    {func() error { return release(sre, approve("anna", "production", "sre", "board")) }, "one that you are not in"},
 		"NoVerb":           {func() error { return release(dev, approve("ben", "production")) }, "you may not approve environments.sengu.dev/production." + fleetName},
@@ -191,11 +217,42 @@ func TestPolicy(t *testing.T) {
 		"Confirmed": {func() error {
 			return hold(dev, func(a *v1alpha1.App) { a.Annotations = map[string]string{manifest.AnnotationConfirm: "token"} })
 		}, "you may not approve environments.sengu.dev/production." + fleetName},
+		"PinnedWithoutVerb": {func() error { return hold(dev, pinned("ben", "pr-7")) }, "you may not pin"},
+		"PinnedAsAnother":   {func() error { return hold(sre, pinned("ben", "pr-7")) }, "by must be anna"},
+		"AbortedWithoutVerb": {func() error {
+			return release(sre, func(r *v1alpha1.Release) {
+				r.Spec.Actions = append(r.Spec.Actions, v1alpha1.ReleaseAction{Verb: v1alpha1.VerbAbort, Environment: "production", By: "anna", At: metav1.Now()})
+			})
+		}, "you may not abort environments.sengu.dev/production." + fleetName},
+		"ReleaseKept": {func() error {
+			return release(sre, func(r *v1alpha1.Release) { r.Finalizers = []string{"example.com/keep"} })
+		}, "are not for people to change"},
+		"AppOwnedByAnother": {func() error {
+			return hold(sre, func(a *v1alpha1.App) {
+				a.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "ConfigMap", Name: "none", UID: "none"}}
+			})
+		}, "are not for people to change"},
 		"AppMade": {func() error {
 			a := s.app("web", "production").DeepCopy()
 			a.ObjectMeta = metav1.ObjectMeta{Namespace: s.namespace, Name: "web.forged." + fleetName}
 			return sre.Create(t.Context(), a)
 		}, "made by Sengu"},
+	}
+	// What Sengu notes in a hold, and what an App runs, by each of their fields.
+	for name, h := range map[string]v1alpha1.Hold{
+		"Release": {Release: "x"}, "Own": {Own: "x"}, "Images": {Images: []string{"x"}}, "Refused": {Refused: "x"}, "Ended": {Ended: &v1alpha1.HoldEnd{By: "anna", At: now}},
+	} {
+		h.By, h.At = "anna", now
+		refusals["HoldNotes"+name] = refusal{func() error { return hold(sre, held(&h)) }, "by must be anna"}
+	}
+	for name, change := range map[string]func(*v1alpha1.AppSpec){
+		"Removal": func(a *v1alpha1.AppSpec) { a.Removal = v1alpha1.RemovalApproved }, "Release": func(a *v1alpha1.AppSpec) { a.Release = "x" },
+		"LastGood": func(a *v1alpha1.AppSpec) { a.LastGood = &v1alpha1.GoodSource{Source: a.Source, Release: "x"} },
+		"Path":     func(a *v1alpha1.AppSpec) { a.Source.Path = "apps/web/overlays/staging" },
+		"Fleet":    func(a *v1alpha1.AppSpec) { a.Fleet = "another" },
+		"Service":  func(a *v1alpha1.AppSpec) { a.Service, a.Environment, a.ServiceAccountName = "", "", "x" },
+	} {
+		refusals["App"+name] = refusal{func() error { return hold(sre, func(a *v1alpha1.App) { change(&a.Spec) }) }, "for its Releases to say"}
 	}
 	for name, r := range refusals {
 		s.eventually("what is forged is refused: "+name, func() error {
@@ -222,6 +279,13 @@ func TestPolicy(t *testing.T) {
 	}); err != nil {
 		t.Fatalf("an honest suspension and confirmation: %v", err)
 	}
+	refuses := func(what, says string, c client.Client, change func(*v1alpha1.App)) {
+		t.Helper()
+		if err := hold(c, change); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: it says %v, not %q", what, err, says)
+		}
+	}
+	refuses("whoever may not resume ended a suspension", "you may not resume", dev, func(a *v1alpha1.App) { a.Spec.Suspend = false })
 	if err := hold(sre, func(a *v1alpha1.App) { a.Spec.Suspend = false }); err != nil {
 		t.Fatalf("an honest end of a suspension: %v", err)
 	}
@@ -229,12 +293,16 @@ func TestPolicy(t *testing.T) {
 		t.Fatalf("an honest hold: %v", err)
 	}
 	s.waitsBefore("web", second, "production", "hold")
-	if err := hold(dev, func(a *v1alpha1.App) { a.Spec.Hold.Ended = &v1alpha1.HoldEnd{By: "ben", At: now} }); err == nil || !strings.Contains(err.Error(), "you may not resume") {
-		t.Errorf("whoever may not resume ended a hold: %v", err)
+	ends := func(by, reason string) func(*v1alpha1.App) {
+		return func(a *v1alpha1.App) {
+			a.Spec.Hold.Ended, a.Spec.Hold.Reason = &v1alpha1.HoldEnd{By: by, At: now}, reason
+		}
 	}
-	if err := hold(sre, held(nil)); err == nil || !strings.Contains(err.Error(), "a hold is not taken away") {
-		t.Errorf("a hold was taken away: %v", err)
-	}
+	refuses("whoever may not resume ended a hold", "you may not resume", dev, ends("ben", "sale"))
+	refuses("a hold was ended as another", "by must be anna", sre, ends("ben", "sale"))
+	refuses("a hold was ended and rewritten", "by must be anna", sre, ends("anna", "another"))
+	refuses("a hold was taken away", "a hold is not taken away", sre, held(nil))
+	s.pins(hold, sre, pinned, refuses)
 	if err := hold(sre, func(a *v1alpha1.App) { a.Spec.Hold.Ended = &v1alpha1.HoldEnd{By: "anna", At: now} }); err != nil {
 		t.Fatalf("an honest end of a hold: %v", err)
 	}
