@@ -40,16 +40,6 @@ func (r *Repository) FetchFrom(ctx context.Context, ref, rev string, auth Auth) 
 	})
 }
 
-// IsAncestor reports whether a commit, by its full hash, is another one or came before it.
-func (r *Repository) IsAncestor(ctx context.Context, ancestor, of string) (bool, error) {
-	for _, rev := range []string{ancestor, of} {
-		if !r.Has(ctx, rev) {
-			return false, fmt.Errorf("compare %s with %s: %w: %s", ancestor, of, ErrUnknownRevision, rev)
-		}
-	}
-	return r.descends(ctx, ancestor, of)
-}
-
 // Beside returns those of some commits, by their full hashes, that did not come before another one and are not it. All of
 // them have to be here.
 func (r *Repository) Beside(ctx context.Context, tip string, commits []string) ([]string, error) {

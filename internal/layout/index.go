@@ -77,8 +77,7 @@ type Change struct {
 
 // Follow goes on to a tree that differs from the one before at the paths of changes, in which every folder that differs is
 // named too. It returns the services of which a folder came or went, or can be read no more, or again. What could not be read
-// before is not tried again unless all is read anew. After an error the Index is of use for
-// the same step only.
+// before is not tried again unless all is read anew. After an error the Index is of use for the same step only.
 func (x *Index) Follow(tree fs.FS, changes iter.Seq[Change]) (map[string]struct{}, error) {
 	moved := map[string]struct{}{}
 	if x.linked {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/sengu-dev/sengu/api/v1alpha1"
 	"github.com/sengu-dev/sengu/internal/controller/origin"
@@ -55,16 +56,14 @@ func believe(ctx context.Context, fleet *v1alpha1.Fleet, repository *gitrepo.Rep
 	if err != nil {
 		return err
 	}
-	onBranch := map[string]bool{}
+	here := slices.DeleteFunc(standing.Revisions(record.Apps), func(revision string) bool { return !repository.Has(ctx, revision) })
+	beside, err := repository.Beside(ctx, head, here)
+	if err != nil {
+		return fmt.Errorf("find out what was on branch %s: %w", fleet.Spec.Git.Branch, err)
+	}
 	for _, was := range record.Apps {
-		wrong := misplaced(fleet, folders, was)
-		revision := was.Source.Revision
-		if _, asked := onBranch[revision]; !asked && wrong == "" {
-			if onBranch[revision], err = repository.IsAncestor(ctx, revision, head); err != nil && !errors.Is(err, gitrepo.ErrUnknownRevision) {
-				return fmt.Errorf("find out whether %s was on branch %s: %w", revision, fleet.Spec.Git.Branch, err)
-			}
-		}
-		if wrong == "" && !onBranch[revision] {
+		wrong, revision := misplaced(fleet, folders, was), was.Source.Revision
+		if wrong == "" && (!slices.Contains(here, revision) || slices.Contains(beside, revision)) {
 			wrong = fmt.Sprintf("ran %.7s, which is not on branch %s", revision, fleet.Spec.Git.Branch)
 		}
 		if _, known := layout.Environment(fleet, was.Environment); known && wrong != "" {

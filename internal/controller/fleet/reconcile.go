@@ -47,7 +47,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (_ ctrl.Re
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	revision, err := r.fetch(ctx, fleet, st)
-	next := ctrl.Result{RequeueAfter: max(st.nextPoll.Sub(r.Now()), time.Second)}
+	next := st.next(r.Now())
 	r.reportFetch(fleet, st)
 	if err != nil {
 		r.fail(fleet, "FetchFailed", err)
@@ -61,7 +61,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (_ ctrl.Re
 	if err != nil {
 		st.again(r.Now())
 		r.fail(fleet, "DiscoveryFailed", err)
-		return ctrl.Result{RequeueAfter: max(st.nextPoll.Sub(r.Now()), time.Second)}, nil
+		return st.next(r.Now()), nil
 	}
 	if st.fetchErr == nil {
 		st.failures = 0
@@ -84,6 +84,11 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (_ ctrl.Re
 	}
 	r.report(fleet, st, revision, decided)
 	return next, nil
+}
+
+// next has the Fleet looked at again at its next poll.
+func (st *state) next(now time.Time) ctrl.Result {
+	return ctrl.Result{RequeueAfter: max(st.nextPoll.Sub(now), time.Second)}
 }
 
 // interval returns the time between two polls, spread by a tenth so that many fleets do not poll together.
